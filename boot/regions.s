@@ -1,0 +1,162 @@
+# regions.s - a clean memory map, and room in it
+#
+# Mode:      64-bit long mode
+# Called by: place.s and info.s
+# Provides:  map_make, map_find, map_fits, map_end, map_dropped; region_put
+# Read also: memory.s, which collects the regions
+#
+# What a BIOS reports may overlap, stand in any order, be empty. Ours go into
+# the same list. Where regions overlap, the higher kind counts: that is why
+# usable memory is kind 0 and everything that we put there is above 5.
+
+        .include "layout.inc"
+
+        .section .stage2, "ax"
+        .code64
+
+# map_make - make the sorted map of disjoint regions from the list
+#
+# Out:       CF  0 = done, map_end; 1 = too many, and EAX = message
+# Clobbers:  all
+#
+# Walks upwards from frame 0. Each step looks at the whole list: which is the
+# highest kind at this place, and where is the next border of any region? If
+# the map gets too long, all gaps and usable pieces below a size become
+# reserved, so that neighbours join; the size doubles until the map fits.
+# ANCHOR: map_make
+        .globl  map_make
+map_make:
+        xor     %r8d, %r8d              # R8D = that size, in frames
+.Lagain:
+        mov     %r8d, map_dropped
+        mov     $MAP_BASE, %edi         # EDI = end of the map so far
+        xor     %edx, %edx              # EDX = this place
+.Lstep: mov     $-1, %eax               # EAX = highest kind here, -1: none
+        mov     $-1, %ebx               # EBX = next border
+        mov     $REGIONS_BASE, %esi
+        movzwl  region_count, %ecx
+.Lregion:
+        mov     (%rsi), %ebp
+        cmp     %edx, %ebp              # does it begin further up?
+        ja      .Lborder
+        mov     4(%rsi), %ebp
+        cmp     %edx, %ebp              # or end further up?
+        jbe     .Lother
+        cmp     8(%rsi), %eax
+        jge     .Lborder
+        mov     8(%rsi), %eax
+.Lborder:
+        cmp     %ebx, %ebp
+        jae     .Lother
+        mov     %ebp, %ebx
+.Lother:add     $REGION_BYTES, %esi
+        loop    .Lregion
+
+        test    %eax, %eax              # usable, or a gap?
+        jg      .Lkeep
+        mov     %ebx, %ecx
+        sub     %edx, %ecx
+        cmp     %r8d, %ecx
+        jae     .Llarge
+        mov     $KIND_RESERVED, %eax
+.Llarge:test    %eax, %eax
+        js      .Lnext                  # gaps are not in the map
+.Lkeep: cmp     $MAP_BASE, %edi
+        je      .Lnew
+        cmp     %eax, -4(%rdi)          # joins the one before it?
+        jne     .Lnew
+        cmp     %edx, -8(%rdi)
+        je      .Ljoin
+.Lnew:  cmp     $MAP_LIMIT, %edi
+        je      .Lcoarser
+        mov     %edx, (%rdi)
+        mov     %eax, 8(%rdi)
+        add     $REGION_BYTES, %edi
+.Ljoin: mov     %ebx, -8(%rdi)
+.Lnext: mov     %ebx, %edx
+        inc     %ebx                    # FFFFFFFFh: no border above
+        jnz     .Lstep
+        mov     %edi, map_end
+        clc
+        ret
+
+.Lcoarser:
+        lea     1(%r8, %r8), %r8d       # 0, 1, 3, 7 ... frames
+        test    %r8d, %r8d
+        jns     .Lagain
+        mov     $msg_many, %eax
+        stc
+        ret
+# ANCHOR_END: map_make
+
+# region_put - put a region of ours into the list (region_add, for this mode)
+#
+# In:        EAX first frame; EDX frame behind the last; ECX kind
+# Clobbers:  RSI
+        .globl  region_put
+region_put:
+        movzwl  region_count, %esi
+        imul    $REGION_BYTES, %esi
+        mov     %eax, REGIONS_BASE(%rsi)
+        mov     %edx, REGIONS_BASE + 4(%rsi)
+        mov     %ecx, REGIONS_BASE + 8(%rsi)
+        incw    region_count
+        ret
+
+# map_fits - are these frames all usable?
+#
+# In:        EAX first frame; EDX frame behind the last
+# Out:       CF  0 = yes, 1 = no
+# Clobbers:  RSI
+        .globl  map_fits
+map_fits:
+        mov     $MAP_BASE, %esi
+.Lfits: cmp     map_end, %esi
+        je      .Lno
+        cmpl    $KIND_USABLE, 8(%rsi)
+        jne     .Lmore
+        cmp     (%rsi), %eax
+        jb      .Lmore
+        cmp     %edx, 4(%rsi)
+        jae     .Lret                   # and CF = 0
+.Lmore: add     $REGION_BYTES, %esi
+        jmp     .Lfits
+.Lno:   stc
+.Lret:  ret
+
+# map_find - find the lowest free frames between 1 MiB and 4 GiB
+#
+# In:        EAX how many; ECX alignment in frames, a power of two
+# Out:       CF  0 = found, EAX first frame, EDX behind the last; 1 = none
+# Clobbers:  RCX, RSI, RDI
+        .globl  map_find
+map_find:
+        mov     %eax, %edi
+        dec     %ecx                    # ECX = what may not be left over
+        mov     $MAP_BASE, %esi
+.Lfind: cmp     map_end, %esi
+        je      .Lno
+        mov     (%rsi), %eax
+        mov     $ONE_MIB / PAGE_BYTES, %edx
+        cmp     %edx, %eax
+        cmovb   %edx, %eax
+        dec     %eax                    # up to the alignment
+        or      %ecx, %eax
+        inc     %eax
+        lea     (%rax, %rdi), %rdx
+        cmp     $FOUR_GIB / PAGE_BYTES, %rdx
+        ja      .Lnot
+        push    %rsi
+        call    map_fits
+        pop     %rsi
+        jnc     .Lret
+.Lnot:  add     $REGION_BYTES, %esi
+        jmp     .Lfind
+
+        .bss
+        .balign 4
+        .globl  map_end, map_dropped
+map_end:
+        .skip   4
+map_dropped:                            # frames; 0 = nothing was dropped
+        .skip   4
