@@ -1,0 +1,91 @@
+//! Sector 0 as others see it: the partition table.
+//!
+//! BIOSes want one active entry, and guess the disk's geometry from where it
+//! ends: at the last head and sector of a cylinder.
+
+use crate::{SECTOR, sectors};
+
+/// Where the table's first entry stands in sector 0.
+const TABLE: usize = 0x1be;
+/// Where the disk signature stands, by which systems tell disks apart.
+const SIGNATURE: usize = 0x1b8;
+const ACTIVE: u8 = 0x80;
+/// A type set aside for uses like this: no system mounts it.
+const TYPE: u8 = 0x7f;
+const SECTORS_PER_TRACK: usize = 63;
+const MIB: usize = 1 << 20;
+
+/// How many bytes and sectors the image and its partition have.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Bytes of the image, whole MiBs.
+    pub bytes: usize,
+    /// The partition's last sector.
+    pub last: usize,
+    heads: usize,
+}
+
+/// The smallest extent that holds so many bytes: whole MiBs, of which the
+/// partition takes whole cylinders. 16 heads, as long as 1,024 cylinders of
+/// them are enough, else 255.
+pub fn extent(used: usize) -> Extent {
+    let fits = |heads: usize| {
+        let cylinder = heads * SECTORS_PER_TRACK;
+        let cylinders = sectors(used).div_ceil(cylinder).max(1);
+        (cylinders, cylinder * cylinders)
+    };
+    let heads = if fits(16).0 <= 1024 { 16 } else { 255 };
+    let end = fits(heads).1;
+    let bytes = (end * SECTOR).next_multiple_of(MIB);
+    // What padding added may hold another cylinder.
+    let cylinder = heads * SECTORS_PER_TRACK;
+    Extent {
+        bytes,
+        last: bytes / SECTOR / cylinder * cylinder - 1,
+        heads,
+    }
+}
+
+/// Writes signature and partition table into sector 0.
+pub fn partition(sector: &mut [u8], extent: Extent, signature: u32) {
+    sector[SIGNATURE..][..4].copy_from_slice(&signature.to_le_bytes());
+    let entry = &mut sector[TABLE..][..16];
+    entry[0] = ACTIVE;
+    entry[1..4].copy_from_slice(&chs(1, extent.heads));
+    entry[4] = TYPE;
+    entry[5..8].copy_from_slice(&chs(extent.last, extent.heads));
+    entry[8..12].copy_from_slice(&1u32.to_le_bytes());
+    entry[12..16].copy_from_slice(&(extent.last as u32).to_le_bytes());
+}
+
+/// A sector's number as head, sector and cylinder, the way they are packed in
+/// a partition entry; the last cylinder's end where it lies beyond all.
+fn chs(sector: usize, heads: usize) -> [u8; 3] {
+    let track = sector / SECTORS_PER_TRACK;
+    let cylinder = (track / heads).min(1023);
+    let head = track % heads;
+    let number = sector % SECTORS_PER_TRACK + 1;
+    [
+        head as u8,
+        (cylinder >> 8 << 6 | number) as u8,
+        cylinder as u8,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_end_with_a_cylinder_and_hold_what_is_used() {
+        for used in [1, MIB, 5 * MIB + 1, 503 * MIB, 600 * MIB, 9000 * MIB] {
+            let extent = extent(used);
+            let [head, sector, _] = chs(extent.last, extent.heads);
+            assert_eq!(usize::from(head) + 1, extent.heads, "{used}");
+            assert_eq!(usize::from(sector & 63), SECTORS_PER_TRACK, "{used}");
+            assert!(extent.last < extent.bytes / SECTOR, "{used}");
+            assert!(sectors(used) <= extent.last + 1, "{used}");
+            assert_eq!(extent.bytes % MIB, 0, "{used}");
+        }
+    }
+}

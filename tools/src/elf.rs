@@ -1,0 +1,394 @@
+//! Reads a kernel's ELF file and refuses what the loader could not start.
+//!
+//! Source: ELF-64 Object File Format 1.5. The loader checks the same rules
+//! again (`boot/elf.s`), but here there is room to say what is wrong.
+
+use crate::layout::{ELF_SECTORS_MAX, ONE_MIB, PAGE_BYTES};
+use crate::{SECTOR, sectors};
+use std::fmt;
+
+/// Bytes of an ELF header and of a program header.
+const E_BYTES: u64 = 64;
+const P_BYTES: u64 = 56;
+
+const PT_LOAD: u32 = 1;
+const PT_INTERP: u32 = 3;
+const PT_TLS: u32 = 7;
+const PF_X: u32 = 1;
+const PF_W: u32 = 2;
+const ET_EXEC: u16 = 2;
+const ET_DYN: u16 = 3;
+const EM_X86_64: u16 = 62;
+/// Where `e_phnum` says that the number stands elsewhere.
+const PN_XNUM: u16 = 0xffff;
+
+/// The most program headers that the loader has room for.
+pub const HEADERS_MAX: usize = ((ELF_SECTORS_MAX * SECTOR as u64 - E_BYTES) / P_BYTES) as usize;
+
+/// A kernel that the loader can start.
+#[derive(Debug)]
+pub struct Kernel<'a> {
+    /// Virtual address of the first instruction.
+    pub entry: u64,
+    /// What is loaded, in the order of the virtual addresses.
+    pub segments: Vec<Segment<'a>>,
+    /// The template of thread-local storage, if there is one.
+    pub tls: Option<Header>,
+    /// A page is both writable and executable, and the user said it may.
+    pub writable_code: bool,
+}
+
+/// A PT_LOAD with its bytes.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    /// Its program header, as it stands in the file.
+    pub header: Header,
+    /// The `p_filesz` bytes that are stored.
+    pub bytes: &'a [u8],
+}
+
+/// A program header, without its type.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Header {
+    pub flags: u32,
+    pub offset: u64,
+    pub vaddr: u64,
+    pub paddr: u64,
+    pub filesz: u64,
+    pub memsz: u64,
+}
+
+impl Header {
+    /// Address of its last byte; [`Kernel::parse`] has checked that there is
+    /// one.
+    fn last(&self) -> u64 {
+        self.vaddr + (self.memsz - 1)
+    }
+}
+
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let right = |bit, letter| if self.flags & bit != 0 { letter } else { '-' };
+        let (w, x) = (right(PF_W, 'w'), right(PF_X, 'x'));
+        write!(
+            f,
+            "segment at {:#x} (r{w}{x}, {:#x} bytes)",
+            self.vaddr, self.memsz
+        )
+    }
+}
+
+/// Why a kernel cannot be started.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub enum Error {
+    NotElf,
+    Not64Bit,
+    NotLittleEndian,
+    Machine(u16),
+    Relocatable,
+    NotExecutable(u16),
+    Dynamic,
+    Truncated(&'static str),
+    HeaderSize(u16),
+    NoSegment,
+    TooManyHeaders(usize),
+    FileLargerThanMemory(Header),
+    TooLarge(Header),
+    NotCanonical(Header),
+    TooLow(Header),
+    Overlap(Header, Header),
+    WritableCode(Header),
+    SharedPage(Header, Header),
+    Entry(u64),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        use Error::*;
+        match self {
+            NotElf => write!(f, "not an ELF file"),
+            Not64Bit => write!(f, "a 32-bit ELF file; the kernel must be 64-bit"),
+            NotLittleEndian => write!(f, "a big-endian ELF file"),
+            Machine(machine) => write!(f, "for machine {machine}, not x86-64 (62)"),
+            Relocatable => write!(
+                f,
+                "a position-independent executable; link it statically to a fixed address \
+                 (rustc: -C relocation-model=static)"
+            ),
+            NotExecutable(kind) => write!(f, "ELF type {kind}, not an executable (2)"),
+            Dynamic => write!(f, "wants a dynamic linker; the kernel must be static"),
+            Truncated(what) => write!(f, "ends within {what}"),
+            HeaderSize(size) => write!(f, "has program headers of {size} bytes, not 56"),
+            NoSegment => write!(f, "has nothing to load (no PT_LOAD segment)"),
+            TooManyHeaders(count) => write!(
+                f,
+                "has {count} segments to load; the loader takes {HEADERS_MAX}"
+            ),
+            FileLargerThanMemory(header) => {
+                write!(f, "{header} has {:#x} bytes in the file", header.filesz)
+            }
+            TooLarge(header) => write!(f, "{header} is larger than 2 GiB"),
+            NotCanonical(header) => {
+                write!(f, "{header} does not lie at canonical addresses (48 bits)")
+            }
+            TooLow(header) => write!(
+                f,
+                "{header} overlaps the loader and the BIOS, which have the first MiB"
+            ),
+            Overlap(one, other) => write!(f, "{one} overlaps the {other}"),
+            WritableCode(header) => write!(
+                f,
+                "{header} is writable and executable; give code and data segments of their own, \
+                 or insist with WX=1 (--wx)"
+            ),
+            SharedPage(one, other) => write!(
+                f,
+                "{one} and the {other} share a page that would be writable and executable; \
+                 align one to 4096, or insist with WX=1 (--wx)"
+            ),
+            Entry(entry) => write!(f, "entry point {entry:#x} is in no executable segment"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl<'a> Kernel<'a> {
+    /// Reads a kernel from the bytes of its ELF file. With `allow_wx` a page
+    /// may be both writable and executable.
+    pub fn parse(file: &'a [u8], allow_wx: bool) -> Result<Self, Error> {
+        let (entry, headers) = headers(file)?;
+        let mut segments = Vec::new();
+        let mut tls = None;
+        for (kind, header) in headers {
+            match kind {
+                PT_LOAD if header.memsz == 0 && header.filesz == 0 => {}
+                PT_LOAD => segments.push(Segment {
+                    header,
+                    bytes: loaded(file, &header)?,
+                }),
+                PT_TLS => tls = Some(header),
+                PT_INTERP => return Err(Error::Dynamic),
+                _ => {}
+            }
+        }
+        if segments.is_empty() {
+            return Err(Error::NoSegment);
+        }
+        let count = segments.len() + usize::from(tls.is_some());
+        if count > HEADERS_MAX {
+            return Err(Error::TooManyHeaders(count));
+        }
+        segments.sort_by_key(|segment| segment.header.vaddr);
+        check_neighbours(&segments)?;
+        let writable_code = match check_rights(&segments) {
+            Ok(()) => false,
+            Err(_) if allow_wx => true,
+            Err(error) => return Err(error),
+        };
+        let holds_entry = |segment: &Segment| {
+            let offset = entry.checked_sub(segment.header.vaddr);
+            segment.header.flags & PF_X != 0 && offset.is_some_and(|o| o < segment.header.filesz)
+        };
+        if !segments.iter().any(holds_entry) {
+            return Err(Error::Entry(entry));
+        }
+        Ok(Kernel {
+            entry,
+            segments,
+            tls,
+            writable_code,
+        })
+    }
+
+    /// The reduced ELF: headers, then the bytes of each segment, in whole
+    /// sectors; nothing that is not loaded. Also how many sectors the headers
+    /// take.
+    pub fn reduced(&self) -> (Vec<u8>, usize) {
+        let count = self.segments.len() + usize::from(self.tls.is_some());
+        let header_bytes = E_BYTES as usize + count * P_BYTES as usize;
+        let header_sectors = sectors(header_bytes);
+
+        let mut file = Vec::new();
+        file.extend([0x7f, b'E', b'L', b'F', 2, 1, 1, 0]);
+        file.extend([0; 8]);
+        file.extend(ET_EXEC.to_le_bytes());
+        file.extend(EM_X86_64.to_le_bytes());
+        file.extend(1u32.to_le_bytes());
+        file.extend(self.entry.to_le_bytes());
+        file.extend(E_BYTES.to_le_bytes());
+        file.extend(0u64.to_le_bytes()); // no section headers
+        file.extend(0u32.to_le_bytes());
+        for field in [E_BYTES as u16, P_BYTES as u16, count as u16, 0, 0, 0] {
+            file.extend(field.to_le_bytes());
+        }
+
+        let mut offset = (header_sectors * SECTOR) as u64;
+        let mut tls = self.tls;
+        for Segment { header, .. } in &self.segments {
+            if let Some(tls) = &mut tls
+                && (header.vaddr..=header.last()).contains(&tls.vaddr)
+            {
+                tls.offset = offset + (tls.vaddr - header.vaddr);
+            }
+            push_header(&mut file, PT_LOAD, &Header { offset, ..*header });
+            offset += (sectors(header.filesz as usize) * SECTOR) as u64;
+        }
+        if let Some(tls) = &tls {
+            push_header(&mut file, PT_TLS, tls);
+        }
+        file.resize(header_sectors * SECTOR, 0);
+        for segment in &self.segments {
+            file.extend(segment.bytes);
+            file.resize(sectors(file.len()) * SECTOR, 0);
+        }
+        (file, header_sectors)
+    }
+}
+
+fn push_header(file: &mut Vec<u8>, kind: u32, header: &Header) {
+    file.extend(kind.to_le_bytes());
+    file.extend(header.flags.to_le_bytes());
+    for field in [
+        header.offset,
+        header.vaddr,
+        header.paddr,
+        header.filesz,
+        header.memsz,
+        1,
+    ] {
+        file.extend(field.to_le_bytes());
+    }
+}
+
+/// The little-endian number of `N` bytes at `offset`.
+fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> {
+    let bytes = file.get(offset..offset.checked_add(N)?)?;
+    Some(
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |number, &byte| number << 8 | u64::from(byte)),
+    )
+}
+
+/// Checks the ELF header; returns the entry point and the program headers.
+fn headers(file: &[u8]) -> Result<(u64, Vec<(u32, Header)>), Error> {
+    if !file.starts_with(b"\x7fELF") {
+        return Err(Error::NotElf);
+    }
+    let header = file
+        .get(..E_BYTES as usize)
+        .ok_or(Error::Truncated("its ELF header"))?;
+    match header[4] {
+        1 => return Err(Error::Not64Bit),
+        2 => {}
+        _ => return Err(Error::NotElf),
+    }
+    if header[5] != 1 {
+        return Err(Error::NotLittleEndian);
+    }
+    let half = |offset| u16::from_le_bytes([header[offset], header[offset + 1]]);
+    let (kind, machine) = (half(16), half(18));
+    if machine != EM_X86_64 {
+        return Err(Error::Machine(machine));
+    }
+    match kind {
+        ET_EXEC => {}
+        ET_DYN => return Err(Error::Relocatable),
+        _ => return Err(Error::NotExecutable(kind)),
+    }
+    let (size, count) = (half(54), half(56));
+    if count == 0 {
+        return Err(Error::NoSegment);
+    }
+    if count == PN_XNUM {
+        return Err(Error::TooManyHeaders(count.into()));
+    }
+    if u64::from(size) != P_BYTES {
+        return Err(Error::HeaderSize(size));
+    }
+    let word = |offset| number::<8>(file, offset).expect("within the ELF header");
+    let (entry, table) = (word(24), word(32));
+    let read = |n: usize| {
+        let at = usize::try_from(table)
+            .ok()?
+            .checked_add(n * P_BYTES as usize)?;
+        let word = |offset: usize| number::<8>(file, at.checked_add(offset)?);
+        let header = Header {
+            flags: number::<4>(file, at.checked_add(4)?)? as u32,
+            offset: word(8)?,
+            vaddr: word(16)?,
+            paddr: word(24)?,
+            filesz: word(32)?,
+            memsz: word(40)?,
+        };
+        word(48)?; // p_align, so that the whole header is known to be there
+        Some((number::<4>(file, at)? as u32, header))
+    };
+    let headers = (0..usize::from(count))
+        .map(read)
+        .collect::<Option<Vec<_>>>();
+    Ok((
+        entry,
+        headers.ok_or(Error::Truncated("its program headers"))?,
+    ))
+}
+
+/// Checks one PT_LOAD by itself; returns its bytes.
+fn loaded<'a>(file: &'a [u8], header: &Header) -> Result<&'a [u8], Error> {
+    if header.filesz > header.memsz {
+        return Err(Error::FileLargerThanMemory(*header));
+    }
+    if header.memsz > 1 << 31 {
+        return Err(Error::TooLarge(*header));
+    }
+    // Bits 63 to 47 are all alike, and the same at both ends.
+    let sign = |address: u64| (address as i64) >> 47;
+    let last = header.vaddr.checked_add(header.memsz - 1);
+    let canonical = |last| sign(last) == sign(header.vaddr) && matches!(sign(last), 0 | -1);
+    if !last.is_some_and(canonical) {
+        return Err(Error::NotCanonical(*header));
+    }
+    if header.vaddr < ONE_MIB {
+        return Err(Error::TooLow(*header));
+    }
+    let from = usize::try_from(header.offset).ok();
+    let to = from.and_then(|from| from.checked_add(header.filesz as usize));
+    match (from, to) {
+        (Some(from), Some(to)) => file.get(from..to),
+        _ => None,
+    }
+    .ok_or(Error::Truncated("a segment"))
+}
+
+fn check_neighbours(segments: &[Segment]) -> Result<(), Error> {
+    for pair in segments.windows(2) {
+        let (one, other) = (&pair[0].header, &pair[1].header);
+        if other.vaddr <= one.last() {
+            return Err(Error::Overlap(*one, *other));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a page that is writable and executable, by one segment's rights or
+/// by those of several that share it.
+fn check_rights(segments: &[Segment]) -> Result<(), Error> {
+    let both = |flags: u32| flags & PF_W != 0 && flags & PF_X != 0;
+    let page = |address: u64| address / PAGE_BYTES;
+    if let Some(segment) = segments.iter().find(|segment| both(segment.header.flags)) {
+        return Err(Error::WritableCode(segment.header));
+    }
+    for (n, segment) in segments.iter().enumerate() {
+        let later = segments[n + 1..].iter().map(|segment| &segment.header);
+        for other in later.take_while(|other| page(other.vaddr) == page(segment.header.last())) {
+            if both(segment.header.flags | other.flags) {
+                return Err(Error::SharedPage(segment.header, *other));
+            }
+        }
+    }
+    Ok(())
+}

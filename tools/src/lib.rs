@@ -1,0 +1,34 @@
+//! Joins the `siso_os` boot loader and any 64-bit ELF kernel into a raw disk
+//! image.
+//!
+//! The loader's bytes are inside this crate, so it works alone and anywhere.
+//! The way of the data: [`elf`] reads and checks the kernel, [`image`] lays
+//! out the disk with the help of [`sum`] and [`disk`], [`output`] writes it;
+//! [`run`] boots it in [`qemu`].
+
+pub mod disk;
+pub mod elf;
+pub mod image;
+pub mod output;
+pub mod qemu;
+pub mod run;
+pub mod sum;
+
+/// The loader, linked, with symbols and line numbers: for a debugger.
+pub const LOADER_ELF: &[u8] = include_bytes!(env!("LOADER_ELF"));
+
+/// The loader's bytes as they go to the disk: stage 1, then stage 2.
+pub const LOADER: &[u8] = include_bytes!(env!("LOADER_BIN"));
+
+/// Every address and size of `boot/layout.inc`, and the loader's symbols.
+pub mod layout {
+    include!(env!("LOADER_LAYOUT"));
+}
+
+/// Bytes of a sector: the only size that the loader reads.
+pub const SECTOR: usize = layout::SECTOR_BYTES as usize;
+
+/// How many sectors hold so many bytes.
+pub fn sectors(bytes: usize) -> usize {
+    bytes.div_ceil(SECTOR)
+}

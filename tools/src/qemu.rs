@@ -1,0 +1,319 @@
+//! Runs a disk image in QEMU and looks at what a user sees: the screen, the
+//! serial line, and whether the machine has come to rest.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+/// Where text memory starts, and how much of it the screen shows.
+const TEXT: u64 = 0xb8000;
+/// Characters a row.
+pub const COLUMNS: usize = 80;
+/// Rows of the screen.
+pub const ROWS: usize = 25;
+/// What QEMU's monitor ends every answer with.
+const PROMPT: &[u8] = b"(qemu) ";
+/// How long screen and serial line must stay the same to count as rest.
+const REST: Duration = Duration::from_secs(2);
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(200);
+/// EFER: long mode active.
+const EFER_LMA: u64 = 1 << 10;
+
+/// The QEMU to use: `$QEMU`, or the one in the path.
+pub fn program() -> String {
+    env::var("QEMU").unwrap_or_else(|_| "qemu-system-x86_64".into())
+}
+
+/// A machine without a window, and its monitor.
+pub struct Machine {
+    child: Child,
+    files: Files,
+}
+
+/// What a machine writes; removed with it.
+struct Files(PathBuf);
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // in the folder for such things
+    }
+}
+
+/// The 80x25 characters of the screen, two bytes each: code and colours.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Screen(pub Vec<u8>);
+
+impl Screen {
+    /// A row's text, without the blanks at its end.
+    pub fn row(&self, row: usize) -> String {
+        let (cells, _) = self.0[row * COLUMNS * 2..][..COLUMNS * 2].as_chunks::<2>();
+        let text: String = cells.iter().map(|cell| printable(cell[0])).collect();
+        text.trim_end().into()
+    }
+
+    /// The colours of a character: background << 4 | foreground.
+    pub fn attribute(&self, row: usize, column: usize) -> u8 {
+        self.0[(row * COLUMNS + column) * 2 + 1]
+    }
+}
+
+impl fmt::Display for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let line = "-".repeat(COLUMNS);
+        writeln!(f, "+{line}+")?;
+        for row in 0..ROWS {
+            writeln!(f, "|{:COLUMNS$}|", self.row(row))?;
+        }
+        write!(f, "+{line}+")
+    }
+}
+
+fn printable(code: u8) -> char {
+    match code {
+        0x20..0x7f => code as char,
+        0 => ' ',
+        _ => '?',
+    }
+}
+
+/// Why a machine did not come to rest.
+#[derive(Debug)]
+pub enum Failure {
+    /// QEMU ended: the machine was reset, or QEMU could not start it.
+    Ended(String),
+    /// Long mode was not reached, or something went on changing.
+    Restless {
+        /// Whether the CPU was in long mode at the end.
+        long_mode: bool,
+        /// How long it was watched.
+        after: Duration,
+    },
+    /// QEMU could not be talked to.
+    Io(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Failure::Ended(words) if words.is_empty() => {
+                write!(f, "the machine was reset: a triple fault, most likely")
+            }
+            Failure::Ended(words) => write!(f, "QEMU ended: {words}"),
+            Failure::Restless {
+                long_mode: false,
+                after,
+            } => {
+                write!(f, "no kernel has started after {} seconds", after.as_secs())
+            }
+            Failure::Restless {
+                long_mode: true,
+                after,
+            } => write!(
+                f,
+                "the kernel runs, but has not come to rest after {} seconds \
+                 (TIMEOUT= sets how long to wait)",
+                after.as_secs()
+            ),
+            Failure::Io(error) => write!(f, "QEMU does not answer: {error}"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Io(error)
+    }
+}
+
+impl Machine {
+    /// Starts QEMU with these arguments, which say what it boots from.
+    pub fn start(arguments: &[impl AsRef<str>]) -> io::Result<Machine> {
+        let files = Files(temporary_folder()?);
+        let file = |kind: &str, name: &str| format!("{kind}{}", files.0.join(name).display());
+        let mut child = Command::new(program())
+            .args(["-display", "none", "-no-reboot", "-monitor", "stdio"])
+            .args([
+                "-serial",
+                &file("file:", "serial"),
+                "-debugcon",
+                &file("file:", "debug"),
+            ])
+            .args(arguments.iter().map(AsRef::as_ref))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(files.0.join("stderr"))?)
+            .spawn()?;
+        let _ = child.stdout.as_mut().map(read_answer); // its greeting
+        Ok(Machine { child, files })
+    }
+
+    /// The arguments for a disk image on QEMU's usual drive.
+    pub fn disk(image: &Path) -> [String; 2] {
+        // A comma in a file name is written twice.
+        let file = image.display().to_string().replace(',', ",,");
+        ["-drive".into(), format!("format=raw,file={file}")]
+    }
+
+    /// Sends a command to the monitor and returns what it says.
+    pub fn command(&mut self, command: &str) -> io::Result<String> {
+        let (Some(stdin), Some(stdout)) = (&mut self.child.stdin, &mut self.child.stdout) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        writeln!(stdin, "{command}")?;
+        let answer = read_answer(stdout)?;
+        // The first line is the command's echo.
+        Ok(answer
+            .split_once('\n')
+            .map_or(String::new(), |(_, rest)| rest.into()))
+    }
+
+    /// Reads physical memory.
+    pub fn memory(&mut self, address: u64, length: usize) -> io::Result<Vec<u8>> {
+        let file = self.files.0.join("memory");
+        let said = self.command(&format!(
+            "pmemsave {address:#x} {length} \"{}\"",
+            file.display()
+        ))?;
+        fs::read(&file).map_err(|error| io::Error::new(error.kind(), said))
+    }
+
+    /// What the screen shows in text mode.
+    pub fn screen(&mut self) -> io::Result<Screen> {
+        self.memory(TEXT, ROWS * COLUMNS * 2).map(Screen)
+    }
+
+    /// A register by the name that the monitor's `info registers` gives it.
+    pub fn register(&mut self, name: &str) -> io::Result<u64> {
+        let registers = self.command("info registers")?;
+        let found = registers.split_whitespace().find_map(|word| {
+            let value = word.strip_prefix(name)?.strip_prefix('=')?;
+            u64::from_str_radix(value, 16).ok()
+        });
+        found.ok_or_else(|| io::Error::other(format!("no register {name}: {registers}")))
+    }
+
+    /// What has come over the serial line.
+    pub fn serial(&self) -> String {
+        self.file("serial")
+    }
+
+    /// What was written to port 0xE9.
+    pub fn debug_port(&self) -> String {
+        self.file("debug")
+    }
+
+    fn file(&self, name: &str) -> String {
+        let bytes = fs::read(self.files.0.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    /// Waits until QEMU ends, and returns its exit status, or `None` after
+    /// the time.
+    pub fn wait_for_end(&mut self, timeout: Duration) -> io::Result<Option<i32>> {
+        let start = Instant::now();
+        while start.elapsed() < timeout {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            sleep(LOOK);
+        }
+        Ok(None)
+    }
+
+    /// Waits until `seen` is true of the serial line; false after the time.
+    pub fn wait_for_serial(&mut self, timeout: Duration, seen: impl Fn(&str) -> bool) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < timeout {
+            if seen(&self.serial()) {
+                return true;
+            }
+            sleep(LOOK);
+        }
+        false
+    }
+
+    /// Waits until the kernel has started and nothing changes any more: the
+    /// CPU is in long mode, and screen and serial line have been the same for
+    /// two seconds.
+    pub fn wait_for_rest(&mut self, timeout: Duration) -> Result<Screen, Failure> {
+        let start = Instant::now();
+        let mut since = start;
+        let mut before = None;
+        let mut long_mode = false;
+        while start.elapsed() < timeout {
+            match self.look() {
+                Ok((efer, screen)) => {
+                    long_mode = efer & EFER_LMA != 0;
+                    let now = Some((screen, self.serial()));
+                    if !long_mode || now != before {
+                        (since, before) = (Instant::now(), now);
+                    } else if since.elapsed() >= REST
+                        && let Some((screen, _)) = now
+                    {
+                        return Ok(screen);
+                    }
+                }
+                Err(error) => {
+                    sleep(LOOK); // it may be about to end
+                    return Err(match self.child.try_wait()? {
+                        Some(_) => Failure::Ended(self.file("stderr").trim().into()),
+                        None => Failure::Io(error),
+                    });
+                }
+            }
+            sleep(LOOK);
+        }
+        Err(Failure::Restless {
+            long_mode,
+            after: timeout,
+        })
+    }
+
+    fn look(&mut self) -> io::Result<(u64, Screen)> {
+        Ok((self.register("EFER")?, self.screen()?))
+    }
+
+    /// Writes a picture of the screen, as PNG.
+    pub fn picture(&mut self, file: &Path) -> io::Result<()> {
+        let said = self.command(&format!("screendump \"{}\" -f png", file.display()))?;
+        match said.trim() {
+            "" => Ok(()),
+            said => Err(io::Error::other(said.to_string())),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+fn read_answer(from: &mut impl Read) -> io::Result<String> {
+    let mut answer = Vec::new();
+    let mut bytes = [0; 4096];
+    while !answer.ends_with(PROMPT) {
+        match from.read(&mut bytes)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => answer.extend(&bytes[..count]),
+        }
+    }
+    answer.truncate(answer.len() - PROMPT.len());
+    Ok(String::from_utf8_lossy(&answer).replace('\r', ""))
+}
+
+/// A new folder of our own among the system's temporary files.
+pub fn temporary_folder() -> io::Result<PathBuf> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = env::temp_dir().join(format!("siso-{}-{number}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,96 @@
+//! `siso-image run`: boots a kernel where the user can see it.
+//!
+//! Where there is a display, in QEMU's window; in a terminal without one, in
+//! the terminal; with neither, until it has come to rest, and then what it
+//! showed is printed.
+
+use crate::qemu::{Machine, program};
+use std::env;
+use std::io::{IsTerminal, stdin, stdout};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Boots an image; `flags` are more arguments for QEMU.
+pub fn run(image: &Path, flags: &[String]) -> Result<(), String> {
+    let window = cfg!(target_os = "macos")
+        || ["DISPLAY", "WAYLAND_DISPLAY"]
+            .iter()
+            .any(|name| env::var_os(name).is_some());
+    if window {
+        return interactive(image, &["-serial", "stdio"], flags);
+    }
+    if stdin().is_terminal() && stdout().is_terminal() {
+        println!(
+            "No display: the screen is shown here. To quit, press Esc, then 2, and type quit."
+        );
+        return interactive(image, &["-display", "curses"], flags);
+    }
+    headless(image, flags)
+}
+
+fn interactive(image: &Path, mode: &[&str], flags: &[String]) -> Result<(), String> {
+    let status = Command::new(program())
+        .args(mode)
+        .args(Machine::disk(image))
+        .args(flags)
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{}: {status}", program())),
+        Err(error) => Err(not_started(&error)),
+    }
+}
+
+fn headless(image: &Path, flags: &[String]) -> Result<(), String> {
+    let mut machine = start(image, flags)?;
+    let rest = machine.wait_for_rest(timeout()?);
+    // What there is to see helps most when something went wrong.
+    match rest
+        .as_ref()
+        .ok()
+        .cloned()
+        .or_else(|| machine.screen().ok())
+    {
+        Some(screen) => println!("{screen}"),
+        None => println!("(no screen to show)"),
+    }
+    println!("Serial line:\n{}", machine.serial().trim());
+    rest.map(|_| ()).map_err(|failure| failure.to_string())
+}
+
+/// `siso-image picture`: boots an image, writes a picture of the screen.
+pub fn picture(image: &Path, file: &Path, flags: &[String]) -> Result<(), String> {
+    let mut machine = start(image, flags)?;
+    machine
+        .wait_for_rest(timeout()?)
+        .map_err(|failure| failure.to_string())?;
+    let file = std::path::absolute(file).map_err(|error| error.to_string())?;
+    machine
+        .picture(&file)
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn start(image: &Path, flags: &[String]) -> Result<Machine, String> {
+    let arguments: Vec<String> = Machine::disk(image)
+        .into_iter()
+        .chain(flags.to_vec())
+        .collect();
+    Machine::start(&arguments).map_err(|error| not_started(&error))
+}
+
+fn not_started(error: &std::io::Error) -> String {
+    format!(
+        "{}: {error}; `make doctor` tells how to get QEMU",
+        program()
+    )
+}
+
+/// How long to wait for a kernel to come to rest: `$TIMEOUT` seconds, or 60.
+fn timeout() -> Result<Duration, String> {
+    let seconds = env::var("TIMEOUT").unwrap_or_else(|_| "60".into());
+    match seconds.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => Err(format!("TIMEOUT={seconds}: wants a number of seconds")),
+    }
+}
