@@ -1,0 +1,100 @@
+//! What is mapped where, with which rights.
+
+use crate::{has_nx, register};
+use support::boot_info::KIND_LOADER;
+use support::elf::{self, PF_W, PF_X, PT_LOAD};
+use support::paging::{Page, PageTables};
+use support::{BootInfo, expect, serial};
+
+const PAGE: u64 = 4096;
+const TWO_MIB: u64 = 2 << 20;
+const FOUR_GIB: u64 = 4 << 30;
+const LEVEL_4_SLOT: u64 = 512 << 30;
+
+pub const ONE_MIB: u64 = 1 << 20;
+pub const INFO: u64 = 0x100_0000_0000;
+const STACK: u64 = INFO + 2 * PAGE; // above the guard page
+pub const STACK_END: u64 = STACK + 512 * PAGE;
+pub const PHYSICAL: u64 = 0x180_0000_0000;
+
+/// Who may be mapped.
+#[derive(Clone, Copy)]
+enum Owner {
+    LowMemory,
+    Info,
+    Stack,
+    Physical,
+    Kernel,
+}
+
+/// Every page that is mapped has an owner, and the rights that it should.
+pub fn check_pages(info: &BootInfo, tables: &PageTables) {
+    let mut mapped = [0; 5];
+    tables.for_each(&mut |page| {
+        let Some((owner, writable, executable)) = owner(&page, info) else {
+            panic!("stray page at {:#x}", page.start);
+        };
+        mapped[owner as usize] += page.bytes;
+        let seen = (page.writable, page.executable);
+        let wanted = (writable, executable || !has_nx());
+        let start = page.start;
+        assert!(seen == wanted, "page {start:#x}: (w, x) is {seen:?}");
+    });
+    let mapped = |owner| mapped[owner as usize];
+    register(
+        "low memory mapped",
+        mapped(Owner::LowMemory),
+        ONE_MIB - PAGE,
+    );
+    register("boot info mapped", mapped(Owner::Info), PAGE);
+    register("stack mapped", mapped(Owner::Stack), STACK_END - STACK);
+    let (physical, kernel) = (mapped(Owner::Physical), mapped(Owner::Kernel));
+    serial::line(format_args!("physical memory mapped {physical:#x}"));
+    serial::line(format_args!("kernel mapped {kernel:#x}"));
+    for physical in (0..FOUR_GIB).step_by(TWO_MIB as usize) {
+        let page = tables.page(PHYSICAL + physical);
+        assert!(page.is_some(), "physical {physical:#x} is not mapped");
+    }
+}
+
+/// Whose page it is, and whether it should be writable and executable.
+fn owner(page: &Page, info: &BootInfo) -> Option<(Owner, bool, bool)> {
+    let start = page.start;
+    match start {
+        PAGE..ONE_MIB => {
+            expect("a page in low memory", page.physical, start);
+            let switch = info.kind(start) == Some(KIND_LOADER);
+            Some((Owner::LowMemory, !switch, switch))
+        }
+        INFO => Some((Owner::Info, true, false)),
+        STACK..STACK_END => Some((Owner::Stack, true, false)),
+        PHYSICAL.. if start < PHYSICAL + LEVEL_4_SLOT => {
+            expect("a page of physical memory", page.physical, start - PHYSICAL);
+            Some((Owner::Physical, true, false))
+        }
+        _ => {
+            let mut headers = elf::program_headers().iter();
+            let segment = headers.find(|header| {
+                let first = header.virtual_address / PAGE * PAGE;
+                let end = header.virtual_address + header.mem_size;
+                header.kind == PT_LOAD && (first..end).contains(&start)
+            })?;
+            let has = |flag| segment.flags & flag != 0;
+            Some((Owner::Kernel, has(PF_W), has(PF_X)))
+        }
+    }
+}
+
+/// The stack can be written at both ends.
+pub fn check_stack() {
+    for address in [STACK, STACK_END - 8] {
+        let word = address as *mut u64;
+        // SAFETY: the stack's last word, which gets what it has, and its
+        // first one, which is far from being used.
+        unsafe {
+            let value = word.read_volatile();
+            word.write_volatile(value);
+            expect("a word of the stack", word.read_volatile(), value);
+        }
+    }
+}

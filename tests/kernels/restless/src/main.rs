@@ -1,0 +1,13 @@
+//! A kernel that goes on writing has not come to rest.
+
+#![no_std]
+#![no_main]
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    let mut number = 0u64;
+    loop {
+        support::screen::line(format_args!("{number}"));
+        number += 1;
+    }
+}

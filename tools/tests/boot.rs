@@ -1,0 +1,118 @@
+//! Our own kernels boot, on every emulator, and say what they should.
+
+mod common;
+
+use common::{Disk, LONG, bochs};
+use siso_image::qemu::{Machine, Screen};
+
+/// Row 0, in light cyan on black.
+fn assert_hello(screen: &Screen) {
+    assert_eq!(screen.row(0), "Hello World!", "{screen}");
+    for column in 0.."Hello World!".len() {
+        assert_eq!(screen.attribute(0, column), 0x0b, "column {column}");
+    }
+}
+
+/// The stages in order, then the kernel's own line.
+fn assert_stages(serial: &str) {
+    let stages = [
+        "siso_os: stage 2",
+        "memory ",
+        "kernel ",
+        "long mode, entry ",
+        "Hello World! This",
+    ];
+    let mut rest = serial;
+    for stage in stages {
+        let at = rest
+            .find(stage)
+            .unwrap_or_else(|| panic!("no '{stage}' in its place: {serial}"));
+        rest = &rest[at + stage.len()..];
+    }
+}
+
+fn boots(machine: &mut Machine) -> Screen {
+    let screen = machine.wait_for_rest(LONG).unwrap_or_else(|failure| {
+        panic!("{failure}; serial: {}", machine.serial());
+    });
+    assert_hello(&screen);
+    screen
+}
+
+fn hello(profile: &str, arguments: &[&str]) {
+    let disk = Disk::of(&format!("{profile}/siso_os"));
+    let mut machine = disk.boot(arguments);
+    boots(&mut machine);
+    assert_stages(&machine.serial());
+    // A panic or a halt of the loader would look like rest, too.
+    let debug_port = machine.debug_port();
+    assert!(debug_port.contains("long mode, entry"), "{debug_port}");
+}
+
+#[test]
+fn release_on_qemu() {
+    hello("release", &[]);
+}
+
+#[test]
+fn debug_on_qemu() {
+    hello("dev", &[]);
+}
+
+/// Checks what TCG does not: segment limits, for example.
+#[test]
+#[ignore = "needs a /dev/kvm that can be opened"]
+fn release_on_kvm() {
+    hello("release", &["-enable-kvm"]);
+}
+
+#[test]
+#[ignore = "needs a /dev/kvm that can be opened"]
+fn debug_on_kvm() {
+    hello("dev", &["-enable-kvm"]);
+}
+
+#[test]
+fn release_on_bochs() {
+    let disk = Disk::of("release/siso_os");
+    let seen = bochs::boot(
+        &disk.path,
+        "cpu: model=corei7_sandy_bridge_2600k",
+        |serial| serial.contains("MiB of memory"),
+    );
+    assert_hello(&seen.screen);
+    assert_stages(&seen.serial);
+}
+
+#[test]
+fn debug_on_bochs() {
+    let disk = Disk::of("dev/siso_os");
+    let seen = bochs::boot(
+        &disk.path,
+        "cpu: model=corei7_sandy_bridge_2600k",
+        |serial| serial.contains("MiB of memory"),
+    );
+    assert_hello(&seen.screen);
+    assert_stages(&seen.serial);
+}
+
+#[test]
+fn the_students_first_kernel() {
+    for name in ["dev/hello", "release/hello"] {
+        boots(&mut Disk::of(name).boot(&[]));
+    }
+}
+
+/// The kernel that anybody may write, linked as `rust-lld` does it by itself.
+#[test]
+fn a_kernel_without_a_linker_script() {
+    boots(&mut Disk::of("seed").boot(&[]));
+}
+
+/// A UART that is not there costs nothing but its lines.
+#[test]
+fn without_a_serial_line() {
+    let disk = Disk::of("release/siso_os");
+    let mut machine = disk.boot(&["-serial", "none", "-nodefaults", "-vga", "std"]);
+    boots(&mut machine);
+}

@@ -1,0 +1,275 @@
+//! The image builder refuses bad kernels, in one line each, and leaves an
+//! older image as it was; what it makes is a disk that others understand.
+
+mod common;
+
+use common::{Folder, image, kernel};
+use siso_image::elf::Kernel;
+use siso_image::image::Image;
+use siso_image::layout::{ONE_MIB, RUN_SECTORS};
+use siso_image::{LOADER, SECTOR};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Where the fields of the ELF header stand.
+const E_CLASS: usize = 4;
+const E_DATA: usize = 5;
+const E_TYPE: usize = 16;
+const E_MACHINE: usize = 18;
+const E_ENTRY: usize = 24;
+const E_PHENTSIZE: usize = 54;
+const E_PHNUM: usize = 56;
+/// Where the first program header stands, and its fields.
+const PHDR: usize = 64;
+const P_FLAGS: usize = PHDR + 4;
+const P_OFFSET: usize = PHDR + 8;
+const P_VADDR: usize = PHDR + 16;
+const P_FILESZ: usize = PHDR + 32;
+const P_MEMSZ: usize = PHDR + 40;
+const P_BYTES: usize = 56;
+
+fn siso_image(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_siso-image");
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .expect("the image builder starts")
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("the path is UTF-8")
+}
+
+/// Builds from a file of these bytes over an older image; asserts that it is
+/// refused in one line with these words, and that the older image is whole.
+fn refused(bytes: &[u8], words: &str) {
+    let folder = Folder::new();
+    let (elf, image) = (folder.0.join("bad.elf"), folder.0.join("old.img"));
+    fs::write(&elf, bytes).expect("a file can be written");
+    fs::write(&image, "old").expect("a file can be written");
+    let output = siso_image(&["build", path(&elf), "-o", path(&image)]);
+    let said = String::from_utf8(output.stderr).expect("it says UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{words}: {said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("bad.elf"), "it names the file: {said}");
+    assert!(said.contains(words), "'{words}' is not in: {said}");
+    assert_eq!(fs::read(&image).expect("it is still there"), b"old");
+    assert_eq!(
+        fs::read_dir(&folder.0).expect("it can be read").count(),
+        2,
+        "nothing is left over"
+    );
+}
+
+/// The same with a good kernel of which some bytes are changed.
+fn refused_with(changes: &[(usize, &[u8])], words: &str) {
+    let mut bytes = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
+    for (at, change) in changes {
+        bytes[*at..][..change.len()].copy_from_slice(change);
+    }
+    refused(&bytes, words);
+}
+
+#[test]
+fn what_is_no_elf_file() {
+    refused(b"", "not an ELF file");
+    refused(b"#!/bin/sh\n", "not an ELF file");
+    refused_with(&[(E_CLASS, &[9])], "not an ELF file");
+    refused(b"\x7fELF", "ends within its ELF header");
+}
+
+#[test]
+fn elf_files_for_others() {
+    refused_with(&[(E_CLASS, &[1])], "32-bit");
+    refused_with(&[(E_DATA, &[2])], "big-endian");
+    refused_with(&[(E_MACHINE, &[183])], "machine 183");
+    refused_with(&[(E_TYPE, &[1])], "ELF type 1");
+    refused_with(&[(E_TYPE, &[3])], "position-independent");
+    refused_with(&[(PHDR, &[3])], "dynamic linker");
+    refused_with(&[(E_PHENTSIZE, &[55])], "program headers of 55 bytes");
+}
+
+#[test]
+fn nothing_to_load() {
+    refused_with(&[(E_PHNUM, &[0, 0])], "nothing to load");
+    let not_load: Vec<(usize, &[u8])> = (0..3).map(|n| (PHDR + n * P_BYTES, &[4][..])).collect();
+    refused_with(&not_load, "nothing to load");
+}
+
+#[test]
+fn truncated_files() {
+    let bytes = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
+    refused(&bytes[..PHDR + 10], "ends within its program headers");
+    refused(&bytes[..0x1100], "ends within a segment");
+    refused_with(
+        &[(E_PHNUM, &[0xfe, 0xff])],
+        "ends within its program headers",
+    );
+    refused_with(&[(P_OFFSET, &[0xff; 8])], "ends within a segment");
+}
+
+#[test]
+fn segments_in_impossible_places() {
+    refused_with(&[(P_VADDR, &0u64.to_le_bytes())], "overlaps the loader");
+    refused_with(
+        &[(P_VADDR, &(ONE_MIB - 1).to_le_bytes())],
+        "overlaps the loader",
+    );
+    refused_with(&[(P_VADDR, &(1u64 << 47).to_le_bytes())], "canonical");
+    refused_with(&[(P_VADDR, &(u64::MAX - 1).to_le_bytes())], "canonical");
+    refused_with(
+        &[(P_MEMSZ, &0x2000u64.to_le_bytes())],
+        "overlaps the segment",
+    );
+    refused_with(&[(P_MEMSZ, &1u64.to_le_bytes())], "bytes in the file");
+    refused_with(&[(P_MEMSZ, &u64::MAX.to_le_bytes())], "larger than 2 GiB");
+    let nowhere = [
+        (P_FILESZ, &u64::MAX.to_le_bytes()[..]),
+        (P_MEMSZ, &u64::MAX.to_le_bytes()),
+    ];
+    refused_with(&nowhere, "larger than 2 GiB");
+}
+
+#[test]
+fn entries_in_no_code() {
+    refused_with(&[(E_ENTRY, &0u64.to_le_bytes())], "entry point 0x0");
+    // The first segment holds constants: there, but not to be executed.
+    refused_with(
+        &[(E_ENTRY, &0x20_0000u64.to_le_bytes())],
+        "entry point 0x200000",
+    );
+}
+
+#[test]
+fn writable_code() {
+    refused_with(&[(P_FLAGS, &[7])], "WX=1");
+    let file = fs::read(kernel("writable_code")).expect("the kernel can be read");
+    refused(&file, "writable and executable");
+}
+
+/// Constants and code that share a page may; with a writable segment in it,
+/// they may not.
+#[test]
+fn shared_pages_that_would_be_writable_code() {
+    let code = PHDR + P_BYTES;
+    let file = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
+    let vaddr = u64::from_le_bytes(file[code + 16..][..8].try_into().expect("eight bytes"));
+    // The constants move up, to right below the code, and become writable.
+    let size = 0x10u64.to_le_bytes();
+    let changes = [
+        (P_FLAGS, &[6u8][..]),
+        (P_VADDR, &(vaddr + 0x10).to_le_bytes()),
+        (P_FILESZ, &size),
+        (P_MEMSZ, &size),
+        (code + 32, &size),
+        (code + 40, &size),
+        (E_ENTRY, &vaddr.to_le_bytes()),
+    ];
+    refused_with(&changes, "share a page");
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let folder = Folder::new();
+    let elf = kernel("release/siso_os");
+    for output in [
+        folder.0.join("no/such/folder.img"),
+        folder.0.clone(),
+        "/".into(),
+    ] {
+        let output = siso_image(&["build", path(&elf), "-o", path(&output)]);
+        let said = String::from_utf8(output.stderr).expect("it says UTF-8");
+        assert_eq!(
+            (output.status.code(), said.lines().count()),
+            (Some(1), 1),
+            "{said}"
+        );
+    }
+    let missing = siso_image(&["build", "no-such-kernel", "-o", path(&folder.0.join("x"))]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no-such-kernel"));
+}
+
+/// A kernel of many segments, more than the loader has room for.
+#[test]
+fn too_many_segments() {
+    let headers = 40usize;
+    let mut elf =
+        fs::read(kernel("release/siso_os")).expect("the kernel can be read")[..64].to_vec();
+    elf[E_PHNUM] = headers as u8;
+    for n in 0..headers as u64 {
+        let fields = [
+            0u64,
+            0x20_0000 + n * 0x1000,
+            0x20_0000 + n * 0x1000,
+            0,
+            1,
+            0x1000,
+        ];
+        elf.extend(1u32.to_le_bytes());
+        elf.extend(4u32.to_le_bytes());
+        elf.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
+    }
+    refused(&elf, "40 segments");
+}
+
+/// Three sectors of code and data make no call of the BIOS longer, but each
+/// run must be named by the sectors it is read from.
+#[test]
+fn everything_that_is_read_lies_in_front() {
+    let file = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
+    let image = Image::new(&Kernel::parse(&file, false).expect("it is a good kernel"));
+    assert!(image.fits_floppy());
+    assert!(
+        image.bytes[image.used_sectors * SECTOR..]
+            .iter()
+            .all(|&byte| byte == 0)
+    );
+    assert!(image.used_sectors < RUN_SECTORS as usize);
+    assert!(image.bytes.starts_with(&LOADER[..3]));
+}
+
+/// The reduced ELF is still one that tools can read.
+#[test]
+fn the_stored_kernel_is_an_elf_file() {
+    let folder = Folder::new();
+    let file = fs::read(kernel("dev/siso_os")).expect("the kernel can be read");
+    let (elf, _) = Kernel::parse(&file, false)
+        .expect("it is a good kernel")
+        .reduced();
+    let reduced = folder.0.join("reduced.elf");
+    fs::write(&reduced, &elf).expect("a file can be written");
+    let output = Command::new("readelf")
+        .arg("-hlW")
+        .arg(&reduced)
+        .output()
+        .expect("readelf starts");
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "",
+        "readelf has nothing to warn of"
+    );
+    let again = Kernel::parse(&elf, false).expect("the reduced kernel is a good one, too");
+    assert_eq!(again.reduced().0, elf);
+}
+
+#[test]
+fn the_partition_table_is_sound() {
+    for name in ["release/siso_os", "payload_16m"] {
+        let disk = common::Disk::new(&image(name));
+        let output = Command::new("sfdisk")
+            .arg("--verify")
+            .arg(&disk.path)
+            .output();
+        let output = output.expect("sfdisk starts; `make doctor` tells how to get it");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("No errors detected"),
+            "{said}"
+        );
+        assert!(!said.contains("arning"), "{said}");
+    }
+}

@@ -1,0 +1,151 @@
+//! What the tests share: where things are, and machines to boot them on.
+//!
+//! The kernels are built by `make kernels`; `make test` does that first.
+
+#![allow(dead_code)] // no test file uses all of it
+
+pub mod bochs;
+pub mod pages;
+
+use siso_image::elf::Kernel;
+use siso_image::image::Image;
+use siso_image::qemu::{Machine, temporary_folder};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Long enough for the slowest machine: a test that waits so long has failed.
+pub const LONG: Duration = Duration::from_secs(120);
+/// What the test kernels leave QEMU with when all is right: `0x10 << 1 | 1`.
+pub const PASSED: i32 = 33;
+/// The device that they leave it through.
+pub const EXIT: [&str; 2] = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"];
+
+/// The project's folder.
+pub fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tools/ is in it")
+        .into()
+}
+
+/// A kernel's ELF file: a test kernel's name, or `dev/NAME`, `release/NAME`
+/// for our own.
+pub fn kernel(name: &str) -> PathBuf {
+    let file = top().join("target/kernels").join(name);
+    assert!(
+        file.exists(),
+        "{} is not there: run `make kernels`",
+        file.display()
+    );
+    file
+}
+
+/// A folder that is removed at the end of a test.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        Folder(temporary_folder().expect("temporary files can be made"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // in the folder for such things
+    }
+}
+
+/// A disk image in a folder of its own.
+pub struct Disk {
+    folder: Folder,
+    pub path: PathBuf,
+}
+
+impl Disk {
+    pub fn new(bytes: &[u8]) -> Self {
+        let folder = Folder::new();
+        let path = folder.0.join("disk.img");
+        fs::write(&path, bytes).expect("the disk image can be written");
+        Disk { folder, path }
+    }
+
+    /// A disk that boots one of the kernels.
+    pub fn of(name: &str) -> Self {
+        Disk::new(&image(name))
+    }
+
+    /// Boots it in QEMU, with more arguments.
+    pub fn boot(&self, arguments: &[&str]) -> Machine {
+        let disk = Machine::disk(&self.path);
+        let all: Vec<&str> = disk
+            .iter()
+            .map(String::as_str)
+            .chain(arguments.iter().copied())
+            .collect();
+        Machine::start(&all).expect("QEMU starts")
+    }
+}
+
+/// The bytes of a disk that boots one of the kernels.
+pub fn image(name: &str) -> Vec<u8> {
+    let file = fs::read(kernel(name)).expect("the kernel can be read");
+    let kernel = Kernel::parse(&file, name == "writable_code").expect("the kernel is a good one");
+    Image::new(&kernel).bytes
+}
+
+/// Boots a test kernel that checks itself and leaves QEMU; returns what came
+/// over the serial line. Its memory is full of garbage, as in a PC that ran
+/// something else before: zeros must come from the loader.
+pub fn passes_in_garbage(name: &str) -> String {
+    let folder = Folder::new();
+    let garbage = folder.0.join("garbage");
+    fs::write(&garbage, vec![0xa5; 512 << 20]).expect("a file can be written");
+    let memory = format!(
+        "memory-backend-file,id=ram,size=512M,mem-path={}",
+        garbage.display()
+    );
+    passes(
+        name,
+        &[
+            "-m",
+            "512",
+            "-object",
+            &memory,
+            "-machine",
+            "pc,memory-backend=ram",
+        ],
+    )
+}
+
+/// The same with memory as QEMU gives it, all zero.
+pub fn passes(name: &str, arguments: &[&str]) -> String {
+    let disk = Disk::of(name);
+    let mut machine = disk.boot(&[&EXIT, arguments].concat());
+    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+    let serial = machine.serial();
+    assert_eq!(status, Some(PASSED), "{name} {arguments:?}: {serial}");
+    assert!(serial.contains(&format!("{name} ok")), "{serial}");
+    serial
+}
+
+/// Boots a disk that cannot be booted; asserts that screen, serial line and
+/// port 0xE9 all say so, in these words.
+pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
+    let mut machine = disk.boot(arguments);
+    let seen = machine.wait_for_serial(LONG, |serial| serial.contains(sentence));
+    let serial = machine.serial();
+    assert!(seen, "serial: {serial}");
+    assert!(
+        machine.debug_port().contains(sentence),
+        "port: {}",
+        machine.debug_port()
+    );
+    let screen = machine.screen().expect("QEMU shows its screen");
+    // The line may go on behind the sentence, but not begin before it.
+    assert!(
+        (1..25).any(|row| screen.row(row).starts_with(sentence)),
+        "{screen}"
+    );
+    assert_eq!(screen.row(0), "", "row 0 belongs to the kernel");
+}

@@ -1,0 +1,78 @@
+//! What the docs say of the code is true.
+
+mod common;
+
+use common::top;
+use std::collections::BTreeMap;
+use std::fs;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The loader's messages that begin with a code, by their codes.
+fn errors_in_code() -> BTreeMap<String, String> {
+    let mut errors = BTreeMap::new();
+    for file in fs::read_dir(top().join("boot")).expect("boot/ can be read") {
+        let path = file.expect("it has a name").path();
+        let text = fs::read_to_string(path).expect("sources are text");
+        for message in text.lines().filter_map(|line| line.split(".asciz").nth(1)) {
+            let message = message.trim().trim_matches('"');
+            if let Some((code, sentence)) = message.split_once(' ')
+                && code.starts_with('E')
+                && code[1..].parse::<u32>().is_ok()
+            {
+                let before = errors.insert(code.to_string(), sentence.to_string());
+                assert_eq!(before, None, "{code} stands for two things");
+            }
+        }
+    }
+    errors
+}
+
+#[test]
+fn the_table_of_errors_is_complete() {
+    let mut documented = BTreeMap::new();
+    for row in read("docs/errors.md")
+        .lines()
+        .filter(|line| line.starts_with("| E"))
+    {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(
+            cells.len(),
+            4,
+            "code, sentence, meaning, what to try: {row}"
+        );
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "{row}");
+        documented.insert(cells[0].to_string(), cells[1].to_string());
+    }
+    let code = errors_in_code();
+    assert!(code.len() > 10, "{code:?}");
+    assert_eq!(documented, code);
+}
+
+/// Files that the docs point to are there.
+#[test]
+fn links_lead_somewhere() {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/protocol.md",
+        "docs/disk.md",
+        "docs/errors.md",
+    ] {
+        let folder = top().join(page);
+        let folder = folder.parent().expect("it is in a folder");
+        let text = read(page);
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let file = link.split('#').next().expect("there is a first part");
+            if !file.is_empty() && !file.contains("://") {
+                assert!(folder.join(file).exists(), "{page} points to {link}");
+            }
+        }
+    }
+}

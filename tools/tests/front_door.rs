@@ -1,0 +1,123 @@
+//! What `make` offers, typed as a user would.
+
+mod common;
+
+use common::{Folder, image, kernel, top};
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+/// Runs make without a display and without a terminal.
+fn make(arguments: &[&str]) -> Output {
+    Command::new("make")
+        .args(arguments)
+        .current_dir(top())
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("MAKEFLAGS")
+        .stdin(Stdio::null())
+        .output()
+        .expect("make starts")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn argument(name: &str, path: std::path::PathBuf) -> String {
+    format!("{name}={}", path.display())
+}
+
+#[test]
+fn run_shows_screen_and_serial_line() {
+    let output = make(&["run", &argument("KERNEL", kernel("release/siso_os"))]);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("|Hello World!  "), "{said}");
+    assert!(said.contains("Hello World! This is the kernel"), "{said}");
+}
+
+/// A kernel that resets the machine has not come to rest.
+#[test]
+fn run_fails_with_a_kernel_that_faults() {
+    let output = make(&["run", &argument("KERNEL", kernel("triple_fault"))]);
+    let said = text(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("the machine was reset"), "{said}");
+}
+
+/// Nor has one that goes on writing to the screen.
+#[test]
+fn run_fails_with_a_kernel_that_never_rests() {
+    let output = make(&["run", &argument("KERNEL", kernel("restless")), "TIMEOUT=5"]);
+    let said = text(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("has not come to rest after 5 seconds"),
+        "{said}"
+    );
+}
+
+/// Nor has a machine on which no kernel starts.
+#[test]
+fn run_fails_without_long_mode() {
+    let kernel = argument("KERNEL", kernel("release/siso_os"));
+    let output = make(&["run", &kernel, "QEMU_FLAGS=-cpu qemu32", "TIMEOUT=5"]);
+    let said = text(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("no kernel has started after 5 seconds"),
+        "{said}"
+    );
+    assert!(said.contains("E4 this CPU has no 64-bit mode"), "{said}");
+}
+
+#[test]
+fn image_takes_any_kernel() {
+    let folder = Folder::new();
+    let file = folder.0.join("other.img");
+    let arguments = [
+        argument("KERNEL", kernel("seed")),
+        argument("IMAGE", file.clone()),
+    ];
+    let output = make(&["image", &arguments[0], &arguments[1]]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(fs::read(file).expect("the image is there"), image("seed"));
+}
+
+#[test]
+fn list_shows_three_modes() {
+    let output = make(&["list", &argument("KERNEL", kernel("release/siso_os"))]);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    for (mode, line) in [
+        ("16-bit", "mov    %dl,"),
+        ("32-bit", "mov    %eax,%cr3"),
+        ("64-bit", "imul   %rdx,%rax"),
+    ] {
+        let part = said.split("=== ").filter(|part| part.starts_with(mode));
+        assert!(
+            part.clone().any(|part| part.contains(line)),
+            "no '{line}' in {mode} code"
+        );
+    }
+}
+
+#[test]
+fn help_names_every_target() {
+    let said = text(&make(&["help"]));
+    let makefile = fs::read_to_string(top().join("Makefile")).expect("it can be read");
+    let phony = makefile
+        .lines()
+        .find_map(|line| line.strip_prefix(".PHONY: "))
+        .expect("a list");
+    // What only other targets need is not for users.
+    for target in phony
+        .split(' ')
+        .filter(|target| !target.starts_with("kernel"))
+    {
+        assert!(
+            said.contains(&format!("make {target} ")),
+            "{target}: {said}"
+        );
+    }
+}

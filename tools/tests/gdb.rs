@@ -1,0 +1,42 @@
+//! GDB follows the CPU through all three modes.
+
+mod common;
+
+use common::{Disk, Folder, kernel, top};
+use siso_image::LOADER_ELF;
+use std::fs;
+use std::process::Command;
+
+#[test]
+fn steps_through_three_modes_with_source_lines() {
+    let folder = Folder::new();
+    let loader = folder.0.join("loader.elf");
+    fs::write(&loader, LOADER_ELF).expect("a file can be written");
+    let socket = folder.0.join("gdb");
+    let disk = Disk::of("dev/siso_os");
+    let server = format!("socket,path={},server=on,wait=off,id=gdb", socket.display());
+    let _machine = disk.boot(&["-S", "-chardev", &server, "-gdb", "chardev:gdb"]);
+    let output = Command::new("timeout")
+        .args(["120", "gdb", "-nx", "-q", "-batch"])
+        .arg(kernel("dev/siso_os"))
+        .args([
+            "-ex",
+            &format!("add-symbol-file {}", loader.display()),
+            "-x",
+        ])
+        .arg(top().join("tools/gdb/test.py"))
+        .env("SISO_GDB", &socket)
+        .env("SISO_GDB_SECONDS", "60")
+        .output()
+        .expect("GDB starts; `make doctor` tells how to get it");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for place in [
+        "16-bit real mode: boot/",
+        "32-bit protected mode: boot/",
+        "64-bit long mode: boot/",
+    ] {
+        assert!(said.contains(place), "no '{place}': {said}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Kernels of many shapes boot and find everything in its place.
+//!
+//! Each one checks itself; see its own source in `tests/kernels/`.
+
+mod common;
+
+use common::{Disk, LONG, kernel, passes, passes_in_garbage};
+use siso_image::layout::{PAGE_BYTES, SWITCH_PAGE};
+
+#[test]
+fn higher_half_with_physical_addresses() {
+    passes_in_garbage("higher_half");
+}
+
+#[test]
+fn higher_half_without_physical_addresses() {
+    passes_in_garbage("higher_half_no_at");
+}
+
+#[test]
+fn segments_that_share_pages() {
+    passes_in_garbage("shared_page");
+}
+
+#[test]
+fn sixteen_mib_of_data() {
+    let serial = passes("payload_16m", &[]);
+    assert!(
+        serial.contains(&"#".repeat(40)),
+        "a large kernel has a progress bar: {serial}"
+    );
+}
+
+#[test]
+fn sixty_four_mib_of_data() {
+    passes("payload_64m", &[]);
+}
+
+#[test]
+fn eight_mib_of_bss() {
+    passes_in_garbage("bss_8m");
+}
+
+#[test]
+fn a_kernel_of_the_bootloader_crate() {
+    passes_in_garbage("bootloader09");
+}
+
+#[test]
+fn thread_local_storage() {
+    passes_in_garbage("tls");
+}
+
+#[test]
+fn the_state_at_entry() {
+    passes_in_garbage("contract");
+}
+
+#[test]
+fn writable_code_if_the_user_insists() {
+    let serial = passes("writable_code", &[]);
+    assert!(serial.contains("warning: writable code"), "{serial}");
+}
+
+/// A kernel that returns ends in the loader's halt loop.
+#[test]
+fn a_kernel_that_returns() {
+    let disk = Disk::of("returns");
+    let mut machine = disk.boot(&[]);
+    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    assert!(screen.row(0).contains("returned"), "{screen}");
+    let rip = machine.register("RIP").expect("QEMU shows registers");
+    assert_eq!(rip / PAGE_BYTES, SWITCH_PAGE, "{rip:#x}");
+}
+
+/// Only the bytes of PT_LOAD are stored: a debug build's symbols are not.
+#[test]
+fn a_debug_build_costs_what_it_loads() {
+    let elf = std::fs::metadata(kernel("dev/siso_os"))
+        .expect("it is there")
+        .len();
+    let image = common::image("dev/siso_os").len() as u64;
+    assert!(elf > image, "the ELF has {elf} bytes, the image {image}");
+}

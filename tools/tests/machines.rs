@@ -1,0 +1,94 @@
+//! Machines small and large, old and new.
+
+mod common;
+
+use common::{Disk, LONG, bochs, fails, passes};
+
+/// MiB of usable memory that a kernel of the `bootloader` crate was told of.
+fn usable(serial: &str) -> u64 {
+    let line = serial.lines().find_map(|line| line.strip_prefix("usable "));
+    let number = line
+        .and_then(|line| line.split(' ').next())
+        .and_then(|kib| kib.parse::<u64>().ok());
+    number.unwrap_or_else(|| panic!("no usable memory: {serial}")) >> 10
+}
+
+/// The kernel writes to the first and last frame of every usable region,
+/// through the mapping of physical memory.
+fn memory(size: &str, mib: u64) {
+    for machine in ["pc", "q35"] {
+        let serial = passes("bootloader09", &["-m", size, "-machine", machine]);
+        let usable = usable(&serial);
+        // The rest is the firmware's, the loader's and the kernel's own.
+        assert!(
+            (mib - 6..=mib).contains(&usable),
+            "{size} {machine}: {usable} MiB"
+        );
+    }
+}
+
+#[test]
+fn eight_mib() {
+    memory("8M", 8);
+}
+
+#[test]
+fn sixteen_mib() {
+    memory("16M", 16);
+}
+
+#[test]
+fn a_hundred_and_twenty_eight_mib() {
+    memory("128M", 128);
+}
+
+#[test]
+fn three_gib() {
+    memory("3G", 3072);
+}
+
+#[test]
+fn eight_gib() {
+    memory("8G", 8192);
+}
+
+/// With too little memory the loader says so.
+#[test]
+fn too_little_memory() {
+    let disk = Disk::of("payload_16m");
+    fails(
+        &disk,
+        &["-m", "16M"],
+        "E13 not enough memory for the kernel",
+    );
+}
+
+#[test]
+fn cpus_without_long_mode() {
+    let disk = Disk::of("release/siso_os");
+    for cpu in ["486", "pentium3", "qemu32"] {
+        fails(&disk, &["-cpu", cpu], "E4 this CPU has no 64-bit mode");
+    }
+}
+
+#[test]
+fn a_cpu_without_long_mode_on_bochs() {
+    let disk = Disk::of("release/siso_os");
+    let sentence = "E4 this CPU has no 64-bit mode";
+    let seen = bochs::boot(&disk.path, "cpu: model=pentium", |serial| {
+        serial.contains(sentence)
+    });
+    assert!(
+        (1..25).any(|row| seen.screen.row(row) == sentence),
+        "{}",
+        seen.screen
+    );
+}
+
+#[test]
+fn a_cpu_without_nx() {
+    let disk = Disk::of("release/siso_os");
+    let mut machine = disk.boot(&["-cpu", "qemu64,-nx"]);
+    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    assert_eq!(screen.row(0), "Hello World!");
+}

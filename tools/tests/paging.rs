@@ -1,0 +1,171 @@
+//! The page tables, walked from outside: who is mapped where, with which
+//! rights.
+
+mod common;
+
+use common::pages::Pages;
+use common::{Disk, LONG, kernel};
+use siso_image::elf::Kernel;
+use siso_image::layout::{ONE_MIB, PAGE_BYTES, STACK_OFFSET, STACK_PAGES, SWITCH_PAGE};
+use siso_image::qemu::Machine;
+
+const BOOT_INFO: u64 = 0x100_0000_0000;
+const PHYSICAL: u64 = 0x180_0000_0000;
+const GIB: u64 = 1 << 30;
+
+/// Boots one of the kernels and checks the tables it was started with.
+fn tables_are_right(name: &str, arguments: &[&str]) -> (Machine, Pages, Disk) {
+    let disk = Disk::of(name);
+    let mut machine = disk.boot(arguments);
+    machine.wait_for_rest(LONG).expect("it comes to rest");
+    let pages = Pages::of(&mut machine);
+    let file = std::fs::read(kernel(name)).expect("the kernel can be read");
+    let kernel = Kernel::parse(&file, false).expect("the kernel is a good one");
+    let in_kernel = |address: u64, flag: u32| {
+        kernel
+            .segments
+            .iter()
+            .map(|segment| &segment.header)
+            .any(|header| {
+                let first = header.vaddr & !(PAGE_BYTES - 1);
+                let behind = (header.vaddr + header.memsz).next_multiple_of(PAGE_BYTES);
+                (first..behind).contains(&address) && header.flags & flag == flag
+            })
+    };
+
+    for page in &pages.0 {
+        assert!(
+            !(page.writable && page.executable),
+            "writable and executable: {page:x?}"
+        );
+        assert_eq!(
+            page.executable,
+            page.virt == SWITCH_PAGE * PAGE_BYTES || in_kernel(page.virt, 1),
+            "only the kernel's code and the switch page are executable: {page:x?}"
+        );
+        if page.virt == page.phys {
+            assert!(
+                page.virt < ONE_MIB || in_kernel(page.virt, 0),
+                "identity: {page:x?}"
+            );
+        }
+    }
+
+    // The low MiB, each page where it is, but for page 0.
+    assert_eq!(pages.at(0), None, "a null pointer must fault");
+    for address in (PAGE_BYTES..ONE_MIB).step_by(PAGE_BYTES as usize) {
+        let page = pages
+            .at(address)
+            .unwrap_or_else(|| panic!("{address:#x} is not mapped"));
+        assert_eq!((page.phys, page.size), (address, PAGE_BYTES));
+        assert_eq!(
+            page.writable,
+            address != SWITCH_PAGE * PAGE_BYTES,
+            "{page:x?}"
+        );
+    }
+
+    // The kernel, each page with its rights and nothing besides.
+    for header in kernel.segments.iter().map(|segment| &segment.header) {
+        for address in (header.vaddr & !(PAGE_BYTES - 1)..header.vaddr + header.memsz)
+            .step_by(PAGE_BYTES as usize)
+        {
+            let page = pages
+                .at(address)
+                .unwrap_or_else(|| panic!("{address:#x} is not mapped"));
+            assert_eq!(page.size, PAGE_BYTES, "{page:x?}");
+            assert_eq!(page.writable, in_kernel(address, 2), "{page:x?}");
+        }
+    }
+
+    // The boot info, the guard page, the stack, and nothing behind it.
+    assert!(pages.at(BOOT_INFO).is_some_and(|page| page.writable));
+    assert_eq!(
+        pages.at(BOOT_INFO + PAGE_BYTES),
+        None,
+        "the guard page must fault"
+    );
+    let stack = BOOT_INFO + STACK_OFFSET;
+    for number in 0..STACK_PAGES {
+        assert!(
+            pages
+                .at(stack + number * PAGE_BYTES)
+                .is_some_and(|page| page.writable)
+        );
+    }
+    assert_eq!(pages.at(stack + STACK_PAGES * PAGE_BYTES), None);
+
+    // Physical memory: 4 GiB whole.
+    let mut address = 0;
+    while address < 4 * GIB {
+        let page = pages
+            .at(PHYSICAL + address)
+            .expect("physical memory is mapped");
+        assert_eq!(page.phys, address, "{page:x?}");
+        assert!(page.writable);
+        address += page.size;
+    }
+    (machine, pages, disk)
+}
+
+#[test]
+fn of_our_kernel() {
+    tables_are_right("release/siso_os", &[]);
+}
+
+#[test]
+fn of_a_debug_build() {
+    tables_are_right("dev/siso_os", &[]);
+}
+
+#[test]
+fn of_a_kernel_without_a_linker_script() {
+    tables_are_right("seed", &[]);
+}
+
+#[test]
+fn of_the_higher_half() {
+    tables_are_right("higher_half", &[]);
+    tables_are_right("higher_half_no_at", &[]);
+}
+
+#[test]
+fn of_segments_that_share_pages() {
+    tables_are_right("shared_page", &[]);
+}
+
+/// RAM above 4 GiB is mapped, the rest of the address space is not: QEMU has
+/// a reserved region below 1 TiB that is no memory.
+#[test]
+fn of_memory_above_4_gib() {
+    let (_machine, pages, _disk) = tables_are_right("release/siso_os", &["-m", "8G"]);
+    let high = 4 * GIB..9 * GIB; // 3 GiB below the hole, 5 GiB above it
+    assert_eq!(
+        pages.at(PHYSICAL + high.start).map(|page| page.phys),
+        Some(high.start)
+    );
+    assert!(pages.at(PHYSICAL + high.end - 1).is_some(), "all of it");
+    assert_eq!(pages.at(PHYSICAL + high.end), None, "and no more");
+    assert_eq!(pages.at(PHYSICAL + 1020 * GIB), None);
+}
+
+/// The same with pages of 1 GiB, which QEMU's usual CPU does not have.
+#[test]
+fn of_memory_above_4_gib_in_large_pages() {
+    let (_machine, pages, _disk) =
+        tables_are_right("release/siso_os", &["-m", "8G", "-cpu", "qemu64,+pdpe1gb"]);
+    let page = pages.at(PHYSICAL + 5 * GIB).expect("it is mapped");
+    assert_eq!(page.size, GIB);
+}
+
+/// Without NX, every page is executable, but the rest holds.
+#[test]
+fn without_nx() {
+    let disk = Disk::of("release/siso_os");
+    let mut machine = disk.boot(&["-cpu", "qemu64,-nx"]);
+    machine.wait_for_rest(LONG).expect("it comes to rest");
+    let pages = Pages::of(&mut machine);
+    assert_eq!(pages.at(0), None);
+    assert_eq!(pages.at(BOOT_INFO + PAGE_BYTES), None);
+    assert!(pages.at(PHYSICAL).is_some());
+}

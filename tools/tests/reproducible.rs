@@ -1,0 +1,102 @@
+//! The image does not depend on where and by whom it was built.
+
+mod common;
+
+use common::{Folder, top};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+fn run(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {words}");
+    String::from_utf8_lossy(&output.stdout).trim().into()
+}
+
+/// Copies a folder; files may be shared, as nobody changes them.
+fn copy(from: &Path, to: &Path) {
+    let copy = |how: &str| Command::new("cp").arg(how).arg(from).arg(to).output();
+    if !copy("-al").is_ok_and(|output| output.status.success()) {
+        let _ = fs::remove_dir_all(to); // what the first try left
+        run(Command::new("cp").arg("-a").arg(from).arg(to));
+    }
+}
+
+/// Builds both images in a copy of the project, in a home of its own, with a
+/// toolchain and a registry of its own.
+fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
+    let project = home.join("some/where/siso_os");
+    fs::create_dir_all(&project).expect("a folder can be made");
+    for entry in fs::read_dir(top()).expect("the project can be read") {
+        let path = entry.expect("it has a name").path();
+        let name = path.file_name().expect("it has a name").to_owned();
+        if name != "target" && name != ".git" {
+            run(Command::new("cp")
+                .arg("-R")
+                .arg(&path)
+                .arg(project.join(name)));
+        }
+    }
+    let _ = fs::remove_dir_all(project.join("tests/kernels/target")); // none, usually
+
+    let sysroot = PathBuf::from(run(Command::new("rustc")
+        .arg("--print=sysroot")
+        .current_dir(top())));
+    let (rustup, cargo) = (home.join("rustup"), home.join("cargo"));
+    fs::create_dir_all(rustup.join("toolchains")).expect("a folder can be made");
+    fs::create_dir_all(&cargo).expect("a folder can be made");
+    copy(
+        &sysroot,
+        &rustup
+            .join("toolchains")
+            .join(sysroot.file_name().expect("it has a name")),
+    );
+    let ours = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let ours = ours.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    for name in ["registry", "config.toml"] {
+        let from = ours.as_ref().expect("Cargo has a home").join(name);
+        if from.exists() {
+            copy(&from, &cargo.join(name));
+        }
+    }
+
+    ["dev", "release"].map(|profile| {
+        let mut make = Command::new("make");
+        for (name, _) in env::vars_os() {
+            // What Cargo set for this test is not a user's.
+            let word = name.to_string_lossy();
+            if ["CARGO", "RUST", "MAKE"]
+                .iter()
+                .any(|start| word.starts_with(start))
+            {
+                make.env_remove(&name);
+            }
+        }
+        let image = home.join(profile);
+        make.args([
+            "image",
+            &format!("PROFILE={profile}"),
+            &format!("IMAGE={}", image.display()),
+        ])
+        .current_dir(&project)
+        .env("HOME", home)
+        .env("USER", user)
+        .env("RUSTUP_HOME", &rustup)
+        .env("CARGO_HOME", &cargo);
+        run(&mut make);
+        fs::read(image).expect("the image is there")
+    })
+}
+
+#[test]
+fn two_clean_builds_are_the_same() {
+    let (one, other) = (Folder::new(), Folder::new());
+    let longer = other.0.join("with/a/longer/path");
+    fs::create_dir_all(&longer).expect("a folder can be made");
+    let (one, other) = (build(&one.0, "one"), build(&longer, "other"));
+    assert!(one[0] != one[1], "dev and release are not the same kernel");
+    assert!(one == other, "the images differ");
+}
