@@ -103,10 +103,9 @@ start:  xor     %ax, %ax                # CS may be 07C0h; nothing here minds,
         imul    $SUM2_FACTOR, %edx      # and its place counts
         bswap   %edx
         loop    .Lsum
-        .byte   0x66, 0x81, 0xfa        # cmp $stage2_sum, %edx: the image
-        .globl  stage2_sum              # builder fills the number in
-stage2_sum:
-        .long   0
+        cmp     $0x7fffffff, %edx       # the image builder puts the number in
+        .globl  stage2_sum_end
+stage2_sum_end:
         mov     $msg_stage2, %si
         jne     die
         ljmp    $0, $stage2

@@ -51,6 +51,35 @@ fn the_table_of_errors_is_complete() {
     assert_eq!(documented, code);
 }
 
+/// Where the docs speak of a place in the code, they name an anchor there.
+#[test]
+fn anchors_exist() {
+    let mut seen = 0;
+    for page in fs::read_dir(top().join("docs")).expect("docs/ can be read") {
+        let path = page.expect("it has a name").path();
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        }; // a picture
+        for place in text.split("(`").skip(1) {
+            let Some((file, rest)) = place.split_once("`, anchor `") else {
+                continue;
+            };
+            let (anchor, _) = rest.split_once('`').expect("the anchor's name ends");
+            let code = read(file);
+            for mark in ["ANCHOR", "ANCHOR_END"] {
+                let mark = format!("{mark}: {anchor}\n");
+                assert!(
+                    code.contains(&mark),
+                    "{}: {file} has no {mark}",
+                    path.display()
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "the docs name anchors");
+}
+
 /// Files that the docs point to are there.
 #[test]
 fn links_lead_somewhere() {

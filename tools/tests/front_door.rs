@@ -84,6 +84,28 @@ fn image_takes_any_kernel() {
     assert_eq!(fs::read(file).expect("the image is there"), image("seed"));
 }
 
+/// `cargo run` boots the kernel and the examples, through the same runner.
+#[test]
+fn cargo_run_boots_the_kernel() {
+    for arguments in [
+        &["run", "--release"][..],
+        &["run", "--release", "--example", "hello"],
+    ] {
+        let output = Command::new("cargo")
+            .args(arguments)
+            .current_dir(top())
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("RUSTUP_TOOLCHAIN") // the one of this test's own Cargo
+            .stdin(Stdio::null())
+            .output()
+            .expect("Cargo starts");
+        let said = text(&output);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("|Hello World!  "), "{said}");
+    }
+}
+
 #[test]
 fn list_shows_three_modes() {
     let output = make(&["list", &argument("KERNEL", kernel("release/siso_os"))]);

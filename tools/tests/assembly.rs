@@ -1,0 +1,75 @@
+//! The loader's instructions, looked at as a whole.
+
+mod common;
+
+use common::{Folder, kernel, top};
+use siso_image::LOADER_ELF;
+use siso_image::layout::*;
+use std::fs;
+use std::process::Command;
+
+/// The classic mistake of AT&T syntax is a forgotten `$`: `mov PORT, %al`
+/// loads from memory instead of taking the number. So every absolute address
+/// in an instruction must be one where there is something of ours.
+#[test]
+fn no_dollar_sign_is_missing() {
+    let ours = [
+        BDA_TICKS..BDA_TICKS + 4,
+        REGIONS_BASE..ELF_BASE + ELF_SECTORS_MAX * SECTOR_BYTES,
+        STAGE1_BASE..VARIABLES_END,
+        IDENTITY_BASE..LOW_MEMORY_END,
+    ];
+    let mut seen = 0;
+    for (line, address) in absolute_operands(&listing()) {
+        seen += 1;
+        assert!(
+            ours.iter().any(|range| range.contains(&address)),
+            "{address:#x} in: {line}"
+        );
+    }
+    assert!(seen > 100, "the listing is read: {seen} absolute operands");
+}
+
+/// The test above finds one.
+#[test]
+fn a_missing_dollar_sign_is_found() {
+    let line = "    7c01:\tmov    0x60,%al";
+    let found: Vec<_> = absolute_operands(line).collect();
+    assert_eq!(found, [(line, 0x60)]);
+    let fine = "    7c01:\tmov    $0x60,%al\n    7c03:\tmov    0x10(%rdi),%eax\n  7c05:\tjmp    7c00 <stage1>";
+    assert_eq!(absolute_operands(fine).count(), 0);
+}
+
+fn listing() -> String {
+    let folder = Folder::new();
+    let loader = folder.0.join("loader.elf");
+    fs::write(&loader, LOADER_ELF).expect("a file can be written");
+    let output = Command::new(top().join("tools/list"))
+        .args([&loader, &kernel("seed")])
+        .output()
+        .expect("tools/list starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("sources are UTF-8");
+    text.split("=== the kernel ===")
+        .next()
+        .expect("there is a first part")
+        .into()
+}
+
+/// Instructions that read or write memory at a fixed address, and the address.
+fn absolute_operands(listing: &str) -> impl Iterator<Item = (&str, u64)> {
+    listing.lines().filter_map(|line| {
+        let (_, instruction) = line.split_once(":\t")?;
+        let operands = instruction.split_once(' ')?.1.trim();
+        let address = operands.split(',').find_map(|operand| {
+            // What has a segment before it is not counted from 0.
+            let operand = operand.trim_start_matches('*');
+            u64::from_str_radix(operand.strip_prefix("0x")?, 16).ok()
+        })?;
+        Some((line, address))
+    })
+}
