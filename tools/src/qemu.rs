@@ -212,6 +212,11 @@ impl Machine {
         String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 
+    /// Has QEMU ended?
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until QEMU ends, and returns its exit status, or `None` after
     /// the time.
     pub fn wait_for_end(&mut self, timeout: Duration) -> io::Result<Option<i32>> {

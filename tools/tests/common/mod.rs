@@ -4,6 +4,7 @@
 
 #![allow(dead_code)] // no test file uses all of it
 
+pub mod bad_bios;
 pub mod bochs;
 pub mod pages;
 

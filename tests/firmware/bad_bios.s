@@ -1,0 +1,610 @@
+# bad_bios.s - a BIOS that misbehaves on demand
+#
+# Mode:      16-bit real mode
+# Called by: the real BIOS, from a disk of its own, drive 80h. The image under
+#            test is drive 81h, and nobody writes to it.
+# Read also: tools/tests/firmware.rs, the table of misbehaviours; it fills the
+#            settings below by their names
+#
+# Takes memory below the EBDA, as a resident program does, hooks the BIOS
+# services there, loads the image's sector 0 and jumps to it. In a loop it
+# also flips one bit after the other in what is read: where the loader gives
+# up, INT 18h brings us back, and the next bit is tried. What came of each is
+# a line on port 504h.
+
+        .set    KIB,         48         # memory that we take
+        .set    SECTORS,     KIB * 2
+        .set    BDA_KIB,     0x413      # KiB below the EBDA
+        .set    PORT_REPORT, 0x504
+        .set    GARBAGE,     0xdeadbeef
+        .set    FLAG_CF,     0x0001
+        .set    FLAG_ZF,     0x0040
+        .set    FLAG_IF,     0x0200
+        .set    SMAP,        0x534d4150
+
+        # From BP, behind `push %bp; mov %sp, %bp` in a hook:
+        .set    AT_FLAGS,    6
+
+        .code16
+        .text
+        .globl  start
+start:  cli
+        xor     %ax, %ax
+        mov     %ax, %ds
+        mov     %ax, %ss
+        mov     $0x7c00, %sp
+        sti
+        cld
+        subw    $KIB, BDA_KIB
+        mov     BDA_KIB, %ax
+        shl     $6, %ax
+        mov     %ax, own_segment + 0x7c00
+        mov     $own_packet + 0x7c00, %si
+        mov     $0x42, %ah
+        mov     $0x80, %dl
+        int     $0x13
+        jc      .
+        push    own_segment + 0x7c00
+        push    $main
+        lret
+
+        .balign 2
+own_packet:
+        .word   16, SECTORS, 0
+own_segment:
+        .word   0
+        .quad   0
+
+        .org    510
+        .word   0xaa55
+
+# ---- Settings: filled by name; these are those of a good BIOS -------------
+
+        .globl  entry_cs, entry_dl, drive, lba_absent, lba_cf_only
+        .globl  lba_bit_clear, lba_works, reads_fail, reads_good, reads_wrong
+        .globl  sectors_max, clobber, packet_changed, geometry_none
+        .globl  interrupts_on, gdtr_changed, kib, a20_closed, a20_lies
+        .globl  trap_kind, trap_port, trap_port2, e820_mode, e820_bytes
+        .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
+        .globl  loop_first, loop_end, loop_list, table
+entry_cs:       .word   0       # enter the image at CS = this
+entry_dl:       .word   0x80    # and DL = this
+drive:          .word   0x80    # the number that the image really has
+lba_absent:     .word   0       # AH=41h fails
+lba_cf_only:    .word   0       # AH=41h says yes with CF alone
+lba_bit_clear:  .word   0       # AH=41h says no, in CX bit 0 alone
+lba_works:      .word   0xffff  # so many reads with AH=42h work, no more
+reads_fail:     .word   0       # the first reads fail
+reads_good:     .word   0       # after so many good ones,
+reads_wrong:    .word   0       # so many come wrong, and nothing is said
+sectors_max:    .word   127     # more in a call are refused
+clobber:        .word   0       # every register that may change does
+packet_changed: .word   0       # and the count in the disk address packet
+geometry_none:  .word   0       # AH=08h: no error and no sectors
+interrupts_on:  .word   0       # IF is set on return
+gdtr_changed:   .word   0       # GDTR is another one on return
+kib:            .word   0       # what INT 12h reports
+a20_closed:     .word   0       # the gate is closed at entry,
+a20_lies:       .word   0       # and INT 15h AX=2401h only says that it opens
+trap_port:      .word   0       # at each access to these ports:
+trap_port2:     .word   0
+trap_kind:      .word   0       # 1: the gate closes again; 2: the UART is busy
+e820_mode:      .word   0       # 1: our table; 2: unsupported
+e820_bytes:     .word   24      # how many bytes of an entry are filled
+e820_cf_end:    .word   0       # the end is told by CF
+e820_count:     .word   0       # entries of the table
+e820_lost:      .word   0xffff  # at this one, SMAP is lost
+e801_mode:      .word   0       # 1: in CX and DX only; 2: unsupported
+ext_absent:     .word   0       # AH=88h is unsupported
+loop_first:     .long   0       # flip the bits from this number
+loop_end:       .long   0       # to below this one; 0: no loop
+loop_list:      .word   0       # they are indexes of the table, not bits
+
+        .balign 4
+old10:          .long   0
+old13:          .long   0
+old15:          .long   0
+old16:          .long   0
+old18:          .long   0
+number:         .long   0       # of the try
+flip:           .long   0       # the bit of the image that is flipped in it
+reads:          .word   0
+lba_reads:      .word   0
+column:         .word   0
+line:           .fill   64, 1, 0
+null_gdt:       .word   0xffff, 0x5678, 0x1234
+packet:         .word   16, 1, 0x7c00, 0
+                .quad   0
+
+# ---- Hooks ----------------------------------------------------------------
+
+main:   mov     %cs, %ax
+        mov     %ax, %ds
+        xor     %ax, %ax
+        mov     %ax, %es
+        .macro  hook vector, routine, old
+        mov     %es:\vector * 4, %eax
+        mov     %eax, \old
+        movw    $\routine, %es:\vector * 4
+        mov     %cs, %es:\vector * 4 + 2
+        .endm
+        cli
+        hook    0x10, hook10, old10
+        hook    0x13, hook13, old13
+        hook    0x15, hook15, old15
+        cmpl    $0, loop_end
+        je      .Lhooked
+        hook    0x16, hook16, old16
+        hook    0x18, hook18, old18
+        mov     $0x34, %al              # the timer at 2 kHz: the loader waits
+        out     %al, $0x43              # for a tick between two looks for a key
+        mov     $600 & 0xff, %al
+        out     %al, $0x40
+        mov     $600 >> 8, %al
+        out     %al, $0x40
+.Lhooked:
+        sti
+        mov     kib, %ax
+        test    %ax, %ax
+        jz      .Lkib
+        mov     %ax, %es:BDA_KIB
+.Lkib:  cmpw    $0, trap_kind
+        je      .Luntrapped
+        movw    $trap, %es:1 * 4
+        mov     %cs, %es:1 * 4 + 2
+        movzwl  trap_port, %eax
+        mov     %eax, %dr0
+        movzwl  trap_port2, %eax
+        mov     %eax, %dr1
+        mov     %cr4, %eax
+        or      $8, %eax                # CR4.DE: breakpoints on I/O
+        mov     %eax, %cr4
+        mov     $0x0022070a, %eax       # DR7: G0, G1; R/W = 10b: I/O
+        mov     %eax, %dr7
+.Luntrapped:
+        mov     loop_first, %eax
+        mov     %eax, number
+
+again:  xor     %ax, %ax
+        mov     %ax, %ss
+        mov     $0x7c00, %sp
+        sti
+        mov     %cs, %ax
+        mov     %ax, %ds
+        mov     number, %eax
+        cmpw    $0, loop_list
+        je      .Lbit
+        mov     table(, %eax, 4), %eax
+.Lbit:  mov     %eax, flip
+        movw    $0, reads
+        movw    $0, lba_reads
+        movw    $0, column
+        movl    $0, packet + 8          # the image's sector 0
+        mov     $packet, %si
+        mov     $0x42, %ah
+        mov     $0x81, %dl
+        pushf
+        lcall   *old13
+        jc      .
+        mov     $0x7c00 >> 4, %ax
+        mov     %ax, %es
+        xor     %di, %di
+        xor     %eax, %eax
+        mov     $1, %ecx
+        call    flip_bit
+        xor     %ax, %ax
+        mov     %ax, %es
+        cmpw    $0, a20_closed
+        je      .Lopen
+        in      $0x92, %al
+        and     $~2, %al
+        out     %al, $0x92
+.Lopen: mov     $0x7c00, %bx            # 0000:7C00 or 07C0:0000
+        mov     entry_cs, %ax
+        mov     %ax, %cx
+        shl     $4, %cx
+        sub     %cx, %bx
+        mov     entry_dl, %dl
+        push    %ax
+        push    %bx
+        xor     %ax, %ax
+        mov     %ax, %ds
+        lret
+
+# Flips the bit if it is in these sectors. EAX = first, ECX = how many, ES:DI =
+# where they are.
+flip_bit:
+        cmpl    $0, %cs:loop_end
+        je      .Lnone
+        pushal
+        push    %es
+        mov     %cs:flip, %ebx
+        mov     %ebx, %edx
+        shr     $12, %edx               # its sector
+        sub     %eax, %edx
+        jb      .Lelse
+        cmp     %ecx, %edx
+        jae     .Lelse
+        shl     $5, %dx                 # sectors to paragraphs
+        mov     %es, %ax
+        add     %dx, %ax
+        mov     %ax, %es
+        mov     %bl, %cl
+        and     $7, %cl
+        mov     $1, %al
+        shl     %cl, %al
+        shr     $3, %bx
+        and     $511, %bx
+        add     %di, %bx
+        xor     %al, %es:(%bx)
+.Lelse: pop     %es
+        popal
+.Lnone: ret
+
+# INT 10h, video. In a loop, what is printed goes into `line`.
+hook10: cmpl    $0, %cs:loop_end
+        jne     .Lrecord
+        pushf
+        lcall   *%cs:old10
+        cmpw    $0, %cs:clobber
+        je      leave
+        mov     $GARBAGE, %eax
+        mov     %eax, %ebp
+        mov     %eax, %ecx
+        mov     %eax, %edx
+        jmp     leave
+.Lrecord:
+        cmp     $0x0e, %ah
+        jne     leave
+        push    %bx
+        cmp     $'\r', %al
+        jne     .Lletter
+        movw    $0, %cs:column
+.Lletter:
+        cmp     $' ', %al
+        jb      .Lkept
+        mov     %cs:column, %bx
+        cmp     $60, %bx
+        jae     .Lkept
+        mov     %al, %cs:line(%bx)
+        movb    $0, %cs:line + 1(%bx)
+        incw    %cs:column
+.Lkept: pop     %bx
+        # fall through
+
+# Back to the caller, with the flags of a BIOS like this.
+leave:  push    %bp
+        mov     %sp, %bp
+        cmpw    $0, %cs:interrupts_on
+        je      .Lflags
+        orw     $FLAG_IF, AT_FLAGS(%bp)
+.Lflags:cmpw    $0, %cs:gdtr_changed
+        je      .Lleft
+        lgdtl   %cs:null_gdt
+.Lleft: pop     %bp
+        iret
+
+# The same with CF = 1 and AH = 01h, invalid function.
+refuse: mov     $0x01, %ah
+failure:push    %bp
+        mov     %sp, %bp
+        orw     $FLAG_CF, AT_FLAGS(%bp)
+        pop     %bp
+        jmp     leave
+success:push    %bp
+        mov     %sp, %bp
+        andw    $~FLAG_CF, AT_FLAGS(%bp)
+        pop     %bp
+        jmp     leave
+
+# INT 13h, disk.
+hook13: cmp     %cs:drive, %dl
+        jne     refuse                  # there is no such drive
+        mov     $0x81, %dl
+        mov     %ah, %cs:function
+        cmp     $0x42, %ah
+        je      .Llba
+        cmp     $0x02, %ah
+        je      .Lchs
+        cmp     $0x41, %ah
+        jne     .Lcall
+        cmpw    $0, %cs:lba_absent
+        jne     refuse
+        cmpw    $0, %cs:lba_cf_only
+        jne     success
+.Lcall: pushf
+        lcall   *%cs:old13
+        jc      failure
+        cmpw    $0, %cs:lba_bit_clear
+        je      .Lgeometry
+        cmpb    $0x41, %cs:function
+        jne     .Lgeometry
+        and     $~1, %cx
+.Lgeometry:
+        cmpw    $0, %cs:geometry_none
+        je      .Lcalled
+        cmpb    $0x08, %cs:function
+        jne     .Lcalled
+        and     $~0x3f, %cl
+.Lcalled:
+        cmpw    $0, %cs:clobber
+        je      success
+        mov     $GARBAGE, %esi
+        mov     %esi, %ebp
+        cmpb    $0x41, %cs:function     # what is no result is garbage, and
+        je      .Lresults               # the high halves of what is one
+        cmpb    $0x08, %cs:function
+        jne     .Lnothing
+        push    %si
+        pop     %es
+.Lresults:
+        or      $GARBAGE & 0xffff0000, %ecx
+        or      $GARBAGE & 0xffff0000, %ebx
+        mov     %esi, %edi
+        cmpb    $0x08, %cs:function
+        je      .Lgarbled
+        mov     %esi, %edx
+.Lgarbled:
+        or      $GARBAGE & 0xffff0000, %edx
+        jmp     success
+.Lnothing:
+        mov     %esi, %ebx
+        mov     %esi, %ecx
+        mov     %esi, %edx
+        mov     %esi, %edi
+        mov     $GARBAGE & 0xffff00ff, %eax
+        jmp     success
+
+.Llba:  incw    %cs:lba_reads
+        push    %ax
+        mov     %cs:lba_works, %ax
+        cmp     %ax, %cs:lba_reads
+        pop     %ax
+        ja      .Lerror
+        push    %ax                     # how many, and where to
+        mov     2(%si), %ax
+        mov     %ax, %cs:count
+        mov     4(%si), %ax
+        mov     %ax, %cs:offset
+        mov     6(%si), %ax
+        mov     %ax, %cs:segment
+        pop     %ax
+        pushl   8(%si)
+        popl    %cs:sector
+        call    .Lallowed
+        jc      .Lerror
+        pushf
+        lcall   *%cs:old13
+        jc      failure
+        cmpw    $0, %cs:packet_changed
+        je      .Lread
+        movw    $0, 2(%si)
+.Lread: call    .Lspoil
+        jmp     .Lcalled
+
+.Lchs:  push    %ax
+        xor     %ah, %ah
+        mov     %ax, %cs:count
+        pop     %ax
+        mov     %bx, %cs:offset
+        mov     %es, %cs:segment
+        movl    $-1, %cs:sector         # what is flipped is read by LBA only
+        call    .Lallowed
+        jc      .Lerror
+        pushf
+        lcall   *%cs:old13
+        jc      failure
+        call    .Lspoil
+        jmp     .Lcalled
+.Lerror:mov     $0x80, %ah              # timeout
+        jmp     failure
+
+# CF = 1: this read fails.
+.Lallowed:
+        pushal
+        incw    %cs:reads
+        mov     %cs:reads, %ax
+        cmp     %ax, %cs:reads_fail
+        jae     .Lforbidden
+        mov     %cs:count, %ax
+        cmp     %ax, %cs:sectors_max
+        jb      .Lforbidden
+        movzwl  %cs:segment, %eax       # a DMA cannot cross 64 KiB
+        shl     $4, %eax
+        movzwl  %cs:offset, %ebx
+        add     %ebx, %eax
+        movzx   %ax, %eax
+        movzwl  %cs:count, %ebx
+        shl     $9, %ebx
+        add     %ebx, %eax
+        cmp     $0x10000, %eax
+        ja      .Lforbidden
+        popal
+        clc
+        ret
+.Lforbidden:
+        popal
+        stc
+        ret
+
+# Spoils what was read, if that is asked for.
+.Lspoil:pushal
+        push    %es
+        mov     %cs:segment, %es
+        mov     %cs:offset, %di
+        mov     %cs:sector, %eax
+        movzwl  %cs:count, %ecx
+        call    flip_bit
+        mov     %cs:reads, %ax
+        sub     %cs:reads_good, %ax
+        jbe     .Lgood
+        cmp     %cs:reads_wrong, %ax
+        ja      .Lgood
+        xorb    $0x10, %es:100(%di)
+.Lgood: pop     %es
+        popal
+        ret
+
+# INT 15h, system.
+hook15: cmp     $0xe820, %ax
+        je      .Le820
+        cmp     $0xe801, %ax
+        je      .Le801
+        cmp     $0x88, %ah
+        je      .Lextended
+        cmp     $0x2401, %ax
+        je      .La20
+        pushf
+        lcall   *%cs:old15
+        jc      failure
+        jmp     .Lgarbage
+.La20:  cmpw    $0, %cs:a20_lies
+        jne     success
+        pushf
+        lcall   *%cs:old15
+.Lgarbage:
+        cmpw    $0, %cs:clobber
+        je      success
+        mov     $GARBAGE, %ecx
+        mov     %ecx, %edx
+        mov     %ecx, %esi
+        mov     %ecx, %edi
+        mov     %ecx, %ebp
+        jmp     success
+
+.Le801: cmpw    $2, %cs:e801_mode
+        je      .Lunsupported
+        pushf
+        lcall   *%cs:old15
+        jc      failure
+        cmpw    $1, %cs:e801_mode
+        jne     success
+        xor     %ax, %ax
+        xor     %bx, %bx
+        jmp     success
+.Lextended:
+        cmpw    $0, %cs:ext_absent
+        jne     .Lunsupported
+        pushf
+        lcall   *%cs:old15
+        jc      failure
+        jmp     success
+.Lunsupported:
+        mov     $0x86, %ah
+        jmp     failure
+
+.Le820: cmpw    $2, %cs:e820_mode
+        je      .Lunsupported
+        cmpw    $1, %cs:e820_mode
+        je      .Lours
+        pushf
+        lcall   *%cs:old15
+        jc      failure
+        jmp     .Le820_garbage
+.Lours: cmp     %cs:e820_count, %bx
+        jae     .Lunsupported
+        mov     %ebx, %eax
+        imul    $24, %bx, %si
+        add     $table, %si
+        mov     %cs:e820_bytes, %cx
+        push    %di
+.Lcopy: mov     %cs:(%si), %dl
+        mov     %dl, %es:(%di)
+        inc     %si
+        inc     %di
+        loop    .Lcopy
+        pop     %di
+        movzwl  %cs:e820_bytes, %ecx
+        inc     %ebx
+        cmp     %cs:e820_lost, %ax
+        mov     $SMAP, %eax
+        jne     .Lsmap
+        xor     %eax, %eax
+.Lsmap: cmp     %cs:e820_count, %bx
+        jne     .Le820_garbage
+        cmpw    $0, %cs:e820_cf_end
+        jne     .Le820_garbage
+        xor     %ebx, %ebx
+.Le820_garbage:
+        cmpw    $0, %cs:clobber
+        je      success
+        mov     $GARBAGE, %edx
+        mov     %edx, %esi
+        mov     %edx, %edi
+        mov     %edx, %ebp
+        jmp     success
+
+# INT 16h, keyboard, in a loop: there is always a key.
+hook16: push    %bp
+        mov     %sp, %bp
+        andw    $~FLAG_ZF, AT_FLAGS(%bp)
+        pop     %bp
+        iret
+
+# INT 18h, no boot, in a loop: report, and on to the next bit.
+hook18: mov     %cs, %ax
+        mov     %ax, %ds
+        cld
+        mov     $PORT_REPORT, %dx
+        mov     number, %ebx
+        mov     $8, %cx
+.Ldigit:rol     $4, %ebx
+        mov     %bl, %al
+        and     $0x0f, %al
+        cmp     $10, %al
+        jb      .Lbelow
+        add     $'a' - '0' - 10, %al
+.Lbelow:add     $'0', %al
+        out     %al, %dx
+        loop    .Ldigit
+        mov     $' ', %al
+        out     %al, %dx
+        mov     $line, %si
+.Lsay:  lodsb
+        test    %al, %al
+        jz      .Lsaid
+        out     %al, %dx
+        jmp     .Lsay
+.Lsaid: mov     $'\n', %al
+        out     %al, %dx
+        incl    number
+        mov     number, %eax
+        cmp     loop_end, %eax
+        jb      again
+        mov     $'.', %al
+        out     %al, %dx
+        cli
+        hlt
+
+# INT 1, debug: one of the trapped ports was accessed, just now.
+trap:   push    %eax
+        push    %ebx
+        mov     %dr7, %ebx
+        xor     %eax, %eax
+        mov     %eax, %dr7
+        cmpw    $1, %cs:trap_kind
+        jne     .Luart
+        in      $0x92, %al
+        and     $~3, %al
+        out     %al, $0x92
+        mov     %ebx, %dr7
+        pop     %ebx
+        pop     %eax
+        iret
+.Luart: mov     %ebx, %dr7
+        pop     %ebx
+        pop     %eax
+        and     $~0x20, %al             # the line status that was just read
+        iret
+
+        .balign 4
+sector: .long   0
+count:  .word   0
+offset: .word   0
+segment:.word   0
+function:
+        .byte   0
+
+# What E820 tells, or which bits are flipped: to the end of our memory.
+        .balign 4
+table:  .org    SECTORS * 512

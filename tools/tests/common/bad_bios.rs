@@ -1,0 +1,112 @@
+//! The disk of `tests/firmware/bad_bios.s`, with its settings filled in.
+
+use super::{Disk, Folder, top};
+use siso_image::qemu::Machine;
+use std::collections::HashMap;
+use std::fs;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A disk that plays a BIOS, and boots another disk with it.
+pub struct BadBios {
+    bytes: Vec<u8>,
+}
+
+struct Program {
+    bytes: Vec<u8>,
+    symbols: HashMap<String, usize>,
+}
+
+/// The assembled program; it is the same for all.
+fn program() -> &'static Program {
+    static PROGRAM: OnceLock<Program> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = Folder::new();
+        let file = |name: &str| folder.0.join(name);
+        let run = |command: &mut Command| {
+            let output = command
+                .output()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let source = top().join("tests/firmware/bad_bios.s");
+        run(Command::new("as")
+            .args(["--64", "--fatal-warnings", "-o"])
+            .arg(file("o"))
+            .arg(source));
+        run(Command::new("ld")
+            .args(["-Ttext=0", "--oformat=binary", "-e", "start", "-o"])
+            .args([file("bin"), file("o")]));
+        let listing = run(Command::new("nm").arg(file("o")));
+        let symbol = |line: &str| {
+            let mut words = line.split(' ');
+            let value = usize::from_str_radix(words.next()?, 16).ok()?;
+            Some((words.nth(1)?.to_string(), value))
+        };
+        Program {
+            bytes: fs::read(file("bin")).expect("it was made just now"),
+            symbols: listing.lines().filter_map(symbol).collect(),
+        }
+    })
+}
+
+impl BadBios {
+    /// One that behaves but for these settings.
+    pub fn new(settings: &[(&str, u32)]) -> Self {
+        let mut bios = BadBios {
+            bytes: program().bytes.clone(),
+        };
+        for (name, value) in settings {
+            bios.set(name, *value);
+        }
+        bios
+    }
+
+    /// Fills a setting: 16 bits, or 32 for those of the loop.
+    pub fn set(&mut self, name: &str, value: u32) {
+        let at = *program()
+            .symbols
+            .get(name)
+            .unwrap_or_else(|| panic!("no setting {name}"));
+        let width = if matches!(name, "loop_first" | "loop_end") {
+            4
+        } else {
+            2
+        };
+        self.bytes[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
+    }
+
+    /// Fills the table: entries of E820, or numbers of bits.
+    pub fn set_table(&mut self, bytes: &[u8]) {
+        let at = program().symbols["table"];
+        self.bytes[at..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// How many bytes the table has room for.
+    pub fn table_bytes() -> usize {
+        program().bytes.len() - program().symbols["table"]
+    }
+
+    /// Boots a disk under this BIOS, with more arguments for QEMU. The report
+    /// of a loop goes to `report` in the folder.
+    pub fn boot(&self, disk: &Disk, report: &Folder, arguments: &[&str]) -> (Machine, Disk) {
+        let bios = Disk::new(&self.bytes);
+        let drive = |index: u32, disk: &Disk| {
+            format!(
+                "if=ide,index={index},format=raw,file={}",
+                disk.path.display()
+            )
+        };
+        let (first, second) = (drive(0, &bios), drive(1, disk));
+        let chardev = format!("file,id=report,path={}", report.0.join("report").display());
+        let ours = ["-drive", &first, "-drive", &second, "-chardev", &chardev];
+        let port = ["-device", "isa-debugcon,iobase=0x504,chardev=report"];
+        let all = [&ours[..], &port[..], arguments].concat();
+        (Machine::start(&all).expect("QEMU starts"), bios)
+    }
+}

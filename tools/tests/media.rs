@@ -1,0 +1,131 @@
+//! The same bytes boot from every medium that QEMU's and Bochs's firmware can
+//! boot, and a second disk boots where the first one fails.
+
+mod common;
+
+use common::{Disk, Folder, LONG, bochs, image, kernel, top};
+use siso_image::qemu::Machine;
+use std::process::{Command, Stdio};
+
+/// Boots our kernel from a drive that these arguments make of it; `FILE` in
+/// them stands for the image.
+fn boots(arguments: &str) {
+    let disk = Disk::of("release/siso_os");
+    boots_file(arguments, &disk.path.display().to_string());
+}
+
+fn boots_file(arguments: &str, file: &str) {
+    let arguments = arguments.replace("FILE", file);
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let mut machine = Machine::start(&arguments).expect("QEMU starts");
+    let screen = machine.wait_for_rest(LONG);
+    let screen = screen.unwrap_or_else(|failure| panic!("{arguments:?}: {failure}"));
+    assert_eq!(screen.row(0), "Hello World!", "{screen}");
+}
+
+#[test]
+fn hard_disks() {
+    boots("-machine pc -drive if=ide,format=raw,file=FILE");
+    boots("-machine q35 -drive if=ide,format=raw,file=FILE"); // that is AHCI
+    boots(
+        "-device ahci,id=a -drive if=none,id=d,format=raw,file=FILE -device ide-hd,drive=d,bus=a.0",
+    );
+}
+
+#[test]
+fn virtio_nvme_and_scsi() {
+    for machine in ["pc", "q35"] {
+        let drive = format!("-machine {machine} -drive if=none,id=d,format=raw,file=FILE");
+        boots(&format!("{drive} -device virtio-blk-pci,drive=d"));
+        boots(&format!("{drive} -device nvme,drive=d,serial=1"));
+        boots(&format!(
+            "{drive} -device lsi53c895a -device scsi-hd,drive=d"
+        ));
+        boots(&format!(
+            "{drive} -device virtio-scsi-pci -device scsi-hd,drive=d"
+        ));
+    }
+}
+
+#[test]
+fn usb_sticks() {
+    for controller in ["usb-ehci", "qemu-xhci"] {
+        boots(&format!(
+            "-device {controller} -drive if=none,id=d,format=raw,file=FILE -device usb-storage,drive=d"
+        ));
+    }
+}
+
+/// A floppy drive has no LBA: everything is read by cylinder, head, sector.
+#[test]
+fn floppies() {
+    boots("-drive if=floppy,format=raw,file=FILE");
+}
+
+#[test]
+fn a_floppy_on_bochs() {
+    let mut bytes = image("release/siso_os");
+    bytes.resize(2880 * 512, 0); // Bochs tells floppies by their size
+    let disk = Disk::new(&bytes);
+    let floppy = format!(
+        "floppya: 1_44={}, status=inserted\nboot: floppy",
+        disk.path.display()
+    );
+    let nothing = Disk::new(&[0; 1 << 20]);
+    let seen = bochs::boot(&nothing.path, &floppy, |serial| {
+        serial.contains("MiB of memory")
+    });
+    assert_eq!(seen.screen.row(0), "Hello World!", "{}", seen.screen);
+    assert!(seen.serial.contains("drive 00"), "{}", seen.serial);
+}
+
+/// `make iso` wraps the image for a CD-ROM: El Torito, which plays a hard disk.
+#[test]
+fn cd_roms() {
+    let folder = Folder::new();
+    let iso = folder.0.join("siso_os.iso");
+    let output = Command::new("make")
+        .arg("iso")
+        .arg(format!("KERNEL={}", kernel("release/siso_os").display()))
+        .arg(format!("ISO={}", iso.display()))
+        .current_dir(top())
+        .env_remove("MAKEFLAGS")
+        .stdin(Stdio::null())
+        .output()
+        .expect("make starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let file = iso.display().to_string();
+    boots_file("-machine pc -cdrom FILE", &file);
+    boots_file("-machine q35 -cdrom FILE", &file);
+}
+
+/// Our first disk is damaged; the BIOS goes on to the second after a key, or
+/// after half a minute without one.
+#[test]
+fn the_next_device_after_an_error() {
+    let mut damaged = image("release/siso_os");
+    damaged[3 * 512] ^= 1;
+    let (first, second) = (Disk::new(&damaged), Disk::of("seed"));
+    // For SeaBIOS all hard disks together are one boot device.
+    let floppy = format!("if=floppy,format=raw,file={}", first.path.display());
+    let hard_disk = format!("if=ide,format=raw,file={}", second.path.display());
+    for key in [true, false] {
+        let arguments = ["-boot", "order=ac", "-drive", &floppy, "-drive", &hard_disk];
+        let mut machine = Machine::start(&arguments).expect("QEMU starts");
+        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 stage 2 bad"));
+        assert!(said, "{}", machine.serial());
+        if key {
+            machine.command("sendkey spc").expect("QEMU takes a key");
+        }
+        let booted = machine.wait_for_serial(LONG, |serial| serial.contains("long mode, entry"));
+        assert!(booted, "key {key}: {}", machine.serial());
+        let screen = machine
+            .wait_for_rest(LONG)
+            .expect("the second disk's kernel rests");
+        assert_eq!(screen.row(0), "Hello World!", "{screen}");
+    }
+}
