@@ -67,6 +67,7 @@ own_segment:
         .globl  trap_kind, trap_port, trap_port2, e820_mode, e820_bytes
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
         .globl  loop_first, loop_end, loop_list, table
+        .globl  mutants, mutant_proof, mutant_elf
 entry_cs:       .word   0       # enter the image at CS = this
 entry_dl:       .word   0x80    # and DL = this
 drive:          .word   0x80    # the number that the image really has
@@ -99,6 +100,10 @@ ext_absent:     .word   0       # AH=88h is unsupported
 loop_first:     .long   0       # flip the bits from this number
 loop_end:       .long   0       # to below this one; 0: no loop
 loop_list:      .word   0       # they are indexes of the table, not bits
+mutants:        .word   0       # no bits: four sectors of each try stand on
+                                # this disk behind us, instead of sector 0, 1,
+mutant_proof:   .long   0       # this one
+mutant_elf:     .long   0       # and this one of the image
 
         .balign 4
 old10:          .long   0
@@ -114,6 +119,8 @@ column:         .word   0
 line:           .fill   64, 1, 0
 null_gdt:       .word   0xffff, 0x5678, 0x1234
 packet:         .word   16, 1, 0x7c00, 0
+                .quad   0
+mutant_packet:  .word   16, 4, mutant, 0
                 .quad   0
 
 # ---- Hooks ----------------------------------------------------------------
@@ -192,6 +199,7 @@ again:  xor     %ax, %ax
         xor     %eax, %eax
         mov     $1, %ecx
         call    flip_bit
+        call    mutate
         xor     %ax, %ax
         mov     %ax, %es
         cmpw    $0, a20_closed
@@ -241,6 +249,51 @@ flip_bit:
         popal
 .Lnone: ret
 
+# Reads the sectors of this try from our own disk; the first one goes where
+# sector 0 of the image is. DS = CS, ES:0 = 0000:7C00.
+mutate: cmpw    $0, mutants
+        je      .Lnone
+        mov     number, %eax
+        shl     $2, %eax
+        add     $SECTORS, %eax
+        mov     %eax, mutant_packet + 8
+        mov     %cs, mutant_packet + 6
+        mov     $mutant_packet, %si
+        mov     $0x42, %ah
+        mov     $0x80, %dl
+        pushf
+        lcall   *old13
+        jc      .
+        mov     $mutant, %si
+        xor     %di, %di
+        mov     $512 / 4, %cx
+        rep movsl
+        ret
+
+# Puts sector EBX of this try, which stands at SI, where it belongs if it is in
+# these sectors: EAX = first, ECX = how many, ES:DI = where they are.
+replace:cmpw    $0, %cs:mutants
+        je      .Lnone
+        pushal
+        push    %es
+        push    %ds
+        sub     %eax, %ebx
+        jb      .Lkept
+        cmp     %ecx, %ebx
+        jae     .Lkept
+        shl     $5, %bx
+        mov     %es, %ax
+        add     %bx, %ax
+        mov     %ax, %es
+        mov     %cs, %ax
+        mov     %ax, %ds
+        mov     $512 / 4, %cx
+        rep movsl
+.Lkept: pop     %ds
+        pop     %es
+        popal
+        ret
+
 # INT 10h, video. In a loop, what is printed goes into `line`.
 hook10: cmpl    $0, %cs:loop_end
         jne     .Lrecord
@@ -262,14 +315,14 @@ hook10: cmpl    $0, %cs:loop_end
         movw    $0, %cs:column
 .Lletter:
         cmp     $' ', %al
-        jb      .Lkept
+        jb      .Lput
         mov     %cs:column, %bx
         cmp     $60, %bx
-        jae     .Lkept
+        jae     .Lput
         mov     %al, %cs:line(%bx)
         movb    $0, %cs:line + 1(%bx)
         incw    %cs:column
-.Lkept: pop     %bx
+.Lput:  pop     %bx
         # fall through
 
 # Back to the caller, with the flags of a BIOS like this.
@@ -435,6 +488,15 @@ hook13: cmp     %cs:drive, %dl
         mov     %cs:sector, %eax
         movzwl  %cs:count, %ecx
         call    flip_bit
+        mov     $1, %ebx
+        mov     $mutant + 512, %si
+        call    replace
+        mov     %cs:mutant_proof, %ebx
+        mov     $mutant + 1024, %si
+        call    replace
+        mov     %cs:mutant_elf, %ebx
+        mov     $mutant + 1536, %si
+        call    replace
         mov     %cs:reads, %ax
         sub     %cs:reads_good, %ax
         jbe     .Lgood
@@ -607,4 +669,5 @@ function:
 
 # What E820 tells, or which bits are flipped: to the end of our memory.
         .balign 4
-table:  .org    SECTORS * 512
+table:
+mutant: .org    SECTORS * 512

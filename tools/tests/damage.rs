@@ -2,15 +2,13 @@
 
 mod common;
 
-use common::{Disk, fails, image};
+use common::looping::full;
+use common::{Disk, LONG, Random, bochs, fails, field, image, row};
 use siso_image::SECTOR;
-use siso_image::layout::{KERNEL_SECTOR, PROOF_SECTOR, STAGE1_BASE};
-
-/// A field of stage 2's header, as the image builder filled it.
-fn field(bytes: &[u8], address: u64) -> usize {
-    let at = (address - STAGE1_BASE) as usize;
-    u32::from_le_bytes(bytes[at..][..4].try_into().expect("four bytes")) as usize
-}
+use siso_image::layout::{KERNEL_LEFT, KERNEL_SECTOR, PROOF_SECTOR};
+use std::ops::Range;
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Boots our kernel with one bit flipped in a sector.
 fn flipped(sector: impl Fn(&[u8]) -> usize, sentence: &str) {
@@ -50,22 +48,142 @@ fn the_kernel() {
     );
 }
 
-#[test]
-fn two_sectors_swapped() {
-    let mut bytes = image("release/siso_os");
-    let first = (field(&bytes, KERNEL_SECTOR) + 4) * SECTOR;
-    let (one, other) = bytes[first..first + 2 * SECTOR].split_at_mut(SECTOR);
-    one.swap_with_slice(other);
-    fails(
-        &Disk::new(&bytes),
-        &[],
-        "E8 wrong data on the disk: sectors ",
-    );
+/// Boots a disk that may be damaged; what became of it, in a word or two.
+fn outcome(bytes: &[u8]) -> String {
+    let disk = Disk::new(bytes);
+    let mut machine = disk.boot(&[]);
+    let over = |serial: &str| {
+        let last = serial.lines().next_back().unwrap_or_default();
+        serial.contains("MiB of memory") || last.starts_with('E')
+    };
+    machine.wait_for_serial(LONG, over);
+    let mut serial = machine.serial();
+    loop {
+        sleep(Duration::from_millis(300)); // it may be in the middle of a line
+        let now = machine.serial();
+        if now == serial {
+            break;
+        }
+        serial = now;
+    }
+    let last = serial.lines().next_back().unwrap_or_default();
+    let words = last.split(':').next().unwrap_or_default();
+    if serial.contains("MiB of memory") {
+        "boots".into()
+    } else {
+        words.into()
+    }
 }
 
-/// Cut off in the middle of the kernel, the disk cannot be read to its end.
+/// Where the parts of the image are, in sectors.
+struct Parts {
+    stage2: Range<usize>,
+    kernel: Range<usize>,
+}
+
+fn parts(bytes: &[u8]) -> Parts {
+    let proof = field(bytes, PROOF_SECTOR);
+    let kernel = field(bytes, KERNEL_SECTOR);
+    Parts {
+        stage2: 1..proof,
+        kernel: proof..kernel + field(bytes, KERNEL_LEFT),
+    }
+}
+
+/// Cut short at each sector boundary, the disk cannot be read to its end; cut
+/// inside its padding, it boots.
 #[test]
 fn a_disk_that_is_too_short() {
-    let bytes = image("payload_16m");
-    fails(&Disk::new(&bytes[..8 << 20]), &[], "E1 disk read: sectors ");
+    let bytes = image("release/siso_os");
+    let end = parts(&bytes).kernel.end;
+    for sectors in 1..end + 2 {
+        let seen = outcome(&bytes[..sectors * SECTOR]);
+        let expected = if sectors < end {
+            "E1 disk read"
+        } else {
+            "boots"
+        };
+        row(
+            &format!("cut to {sectors} sectors"),
+            expected,
+            &seen,
+            "QEMU",
+        );
+        assert_eq!(seen, expected, "{sectors} sectors");
+    }
+}
+
+#[test]
+fn sectors_of_zeros() {
+    let bytes = image("release/siso_os");
+    let parts = parts(&bytes);
+    for sector in 1..parts.kernel.end {
+        let mut damaged = bytes.clone();
+        damaged[sector * SECTOR..][..SECTOR].fill(0);
+        let expected = match damaged == bytes {
+            true => "boots",
+            false if parts.stage2.contains(&sector) => "E2 stage 2 bad",
+            false => "E8 wrong data on the disk",
+        };
+        let seen = outcome(&damaged);
+        row(&format!("sector {sector} zeroed"), expected, &seen, "QEMU");
+        assert_eq!(seen, expected, "sector {sector}");
+    }
+}
+
+#[test]
+fn neighbours_swapped() {
+    let bytes = image("release/siso_os");
+    let parts = parts(&bytes);
+    for sector in 1..parts.kernel.end - 1 {
+        let mut damaged = bytes.clone();
+        let (one, other) = damaged[sector * SECTOR..][..2 * SECTOR].split_at_mut(SECTOR);
+        one.swap_with_slice(other);
+        let expected = match damaged == bytes {
+            true => "boots",
+            false if parts.stage2.contains(&sector) => "E2 stage 2 bad",
+            false => "E8 wrong data on the disk",
+        };
+        let seen = outcome(&damaged);
+        row(
+            &format!("sectors {sector} and {} swapped", sector + 1),
+            expected,
+            &seen,
+            "QEMU",
+        );
+        assert_eq!(seen, expected, "sector {sector}");
+    }
+}
+
+/// A sample of flips from power-on, without the program that flips in a loop.
+#[test]
+fn flips_from_power_on() {
+    let bytes = image("release/siso_os");
+    let parts = parts(&bytes);
+    let mut random = Random(0xf11b);
+    for _ in 0..if full() { 200 } else { 6 } {
+        let bit = random.below(((parts.kernel.end - 1) * SECTOR * 8) as u64) as usize + SECTOR * 8;
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let expected = match parts.stage2.contains(&(bit / 8 / SECTOR)) {
+            true => "E2 stage 2 bad",
+            false => "E8 wrong data on the disk",
+        };
+        let seen = outcome(&damaged);
+        row(&format!("bit {bit} flipped"), expected, &seen, "QEMU");
+        assert_eq!(seen, expected, "bit {bit}");
+        let disk = Disk::new(&damaged);
+        let seen = bochs::boot(
+            &disk.path,
+            "cpu: model=corei7_sandy_bridge_2600k",
+            |serial| serial.contains(expected) || serial.contains("MiB of memory"),
+        );
+        let seen = if seen.serial.contains(expected) {
+            expected
+        } else {
+            "boots"
+        };
+        row(&format!("bit {bit} flipped"), expected, seen, "Bochs");
+        assert_eq!(seen, expected, "bit {bit}");
+    }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Disk, Folder, LONG, bochs, image, kernel, top};
+use common::{Disk, Folder, LONG, bochs, image, kernel, row, top};
 use siso_image::qemu::Machine;
 use std::process::{Command, Stdio};
 
@@ -21,6 +21,16 @@ fn boots_file(arguments: &str, file: &str) {
     let screen = machine.wait_for_rest(LONG);
     let screen = screen.unwrap_or_else(|failure| panic!("{arguments:?}: {failure}"));
     assert_eq!(screen.row(0), "Hello World!", "{screen}");
+    let options = arguments
+        .iter()
+        .filter(|word| !word.starts_with('-') && !word.contains("file="));
+    let options: Vec<&str> = options.copied().collect();
+    let medium = if options.is_empty() {
+        arguments[0]
+    } else {
+        &options.join(" ")
+    };
+    row(medium, "boots", "boots", "QEMU");
 }
 
 #[test]

@@ -73,11 +73,8 @@ impl BadBios {
             .symbols
             .get(name)
             .unwrap_or_else(|| panic!("no setting {name}"));
-        let width = if matches!(name, "loop_first" | "loop_end") {
-            4
-        } else {
-            2
-        };
+        let long = ["loop_first", "loop_end", "mutant_proof", "mutant_elf"].contains(&name);
+        let width = if long { 4 } else { 2 };
         self.bytes[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
     }
 
@@ -85,6 +82,11 @@ impl BadBios {
     pub fn set_table(&mut self, bytes: &[u8]) {
         let at = program().symbols["table"];
         self.bytes[at..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Puts more bytes on the disk, behind the program.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
     }
 
     /// How many bytes the table has room for.

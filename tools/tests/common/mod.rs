@@ -6,14 +6,17 @@
 
 pub mod bad_bios;
 pub mod bochs;
+pub mod looping;
 pub mod pages;
 
 use siso_image::elf::Kernel;
 use siso_image::image::Image;
+use siso_image::layout::STAGE1_BASE;
 use siso_image::qemu::{Machine, temporary_folder};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Long enough for the slowest machine: a test that waits so long has failed.
 pub const LONG: Duration = Duration::from_secs(120);
@@ -40,6 +43,20 @@ pub fn kernel(name: &str) -> PathBuf {
         file.display()
     );
     file
+}
+
+/// Numbers that look random and are the same in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number, below this one (by Knuth's linear congruences).
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) % end
+    }
 }
 
 /// A folder that is removed at the end of a test.
@@ -88,6 +105,17 @@ impl Disk {
     }
 }
 
+/// A field of stage 2's header, as the image builder filled it.
+pub fn field(image: &[u8], address: u64) -> usize {
+    let at = (address - STAGE1_BASE) as usize;
+    u32::from_le_bytes(image[at..][..4].try_into().expect("four bytes")) as usize
+}
+
+/// A row of the table that `make matrix` prints.
+pub fn row(case: &str, expected: &str, seen: &str, emulator: &str) {
+    println!("| {case} | {expected} | {seen} | {emulator} |");
+}
+
 /// The bytes of a disk that boots one of the kernels.
 pub fn image(name: &str) -> Vec<u8> {
     let file = fs::read(kernel(name)).expect("the kernel can be read");
@@ -134,19 +162,29 @@ pub fn passes(name: &str, arguments: &[&str]) -> String {
 /// port 0xE9 all say so, in these words.
 pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     let mut machine = disk.boot(arguments);
-    let seen = machine.wait_for_serial(LONG, |serial| serial.contains(sentence));
-    let serial = machine.serial();
-    assert!(seen, "serial: {serial}");
+    says(&mut machine, sentence);
+    let screen = machine.screen().expect("QEMU shows its screen");
+    assert_eq!(screen.row(0), "", "row 0 belongs to the kernel");
+    row(&arguments.join(" "), sentence, sentence, "QEMU");
+}
+
+/// Waits until all three channels say this, at the beginning of a line.
+pub fn says(machine: &mut Machine, sentence: &str) {
+    let serial = machine.wait_for_serial(LONG, |serial| serial.contains(sentence));
+    assert!(serial, "{sentence}; serial: {}", machine.serial());
     assert!(
         machine.debug_port().contains(sentence),
         "port: {}",
         machine.debug_port()
     );
-    let screen = machine.screen().expect("QEMU shows its screen");
-    // The line may go on behind the sentence, but not begin before it.
-    assert!(
-        (1..25).any(|row| screen.row(row).starts_with(sentence)),
-        "{screen}"
-    );
-    assert_eq!(screen.row(0), "", "row 0 belongs to the kernel");
+    // The screen is the last to be written to.
+    let start = Instant::now();
+    loop {
+        let screen = machine.screen().expect("QEMU shows its screen");
+        if (1..25).any(|row| screen.row(row).starts_with(sentence)) {
+            break;
+        }
+        assert!(start.elapsed() < LONG, "{screen}");
+        sleep(Duration::from_millis(50));
+    }
 }
