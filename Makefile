@@ -3,10 +3,14 @@
 PROFILE ?= release
 KERNEL  ?= target/kernel/siso_os
 IMAGE   ?= target/siso_os.img
+DEVICE  ?=
 WX      ?=
 QEMU    ?= qemu-system-x86_64
 TIMEOUT ?= 60
+ISO     ?= target/siso_os.iso
 GDB     ?= gdb
+PEERS   ?=
+DOCS    ?=
 
 export QEMU QEMU_FLAGS TIMEOUT
 
@@ -19,7 +23,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Our own kernel is built first; another one is taken as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image test lint debug gdb list size picture doctor clean help kernel kernels
+.PHONY: run image usb iso test matrix lint debug gdb list size bench picture doctor clean help kernel kernels
 
 run: $(kernel)                  ## boot the kernel in QEMU
 	@tools/doctor --install build run
@@ -28,8 +32,20 @@ run: $(kernel)                  ## boot the kernel in QEMU
 image: $(kernel)                ## make a disk image: KERNEL=elf IMAGE=path
 	@$(siso) build $(KERNEL) -o $(IMAGE) $(wx)
 
+usb: $(kernel)                  ## write a bootable stick, on Linux: DEVICE=/dev/...
+	@$(siso) usb $(KERNEL) $(DEVICE) $(wx)
+
+iso: $(kernel)                  ## wrap a disk image for a CD-ROM: ISO=path
+	@tools/doctor --install build iso
+	@mkdir -p target/iso
+	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(wx)
+	xorriso -as mkisofs -quiet -hard-disk-boot -b siso_os.img -o $(ISO) target/iso
+
 test: lint kernels              ## boot everything there is to boot, and check it
 	tools/host-cargo test -- $(kvm)
+
+matrix: kernels                 ## all of the long tests, as a table: half an hour
+	@tools/matrix $(kvm)
 
 lint: kernel                    ## check format and lints
 	cargo fmt --check
@@ -55,6 +71,14 @@ list: $(kernel)                 ## disassembly of loader and kernel, with their 
 size:                           ## bytes used and free in both stages
 	@tools/doctor --install build
 	@$(siso) size
+
+bench: kernel                   ## count instructions and bytes: PEERS=1, DOCS=1
+	@tools/doctor --install build run
+	cargo build -Z unstable-options --artifact-dir target/kernels/dev
+	cargo build --examples --release -Z unstable-options --artifact-dir target/kernels/release
+	HOST_CRATE=bench tools/host-cargo build --release \
+	    -Z unstable-options --artifact-dir $(CURDIR)/target/bin
+	target/bin/bench $(if $(PEERS),--peers) $(if $(DOCS),--docs)
 
 picture: $(kernel)              ## take the picture of the screen for the README
 	@$(siso) picture $(KERNEL) -o docs/screen.png

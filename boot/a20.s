@@ -24,7 +24,7 @@
 # a20_open - open the gate, or stop
 #
 # Out:       a20_method = 0 was open, 1 BIOS, 2 keyboard controller, 3 port 92h
-# Clobbers:  EAX, CX, DX, SI
+# Clobbers:  EAX, CX, DX, SI, FS
 # ANCHOR: a20
         .globl  a20_open
 a20_open:

@@ -82,6 +82,7 @@ handover:
         ret
 
         .section .messages, "a"
+        .globl  msg_dropped
 msg_dropped:
         .asciz  "memory map simplified"
 msg_wx_allowed:

@@ -99,6 +99,7 @@ hop:    mov     %cr0, %eax
         .globl  protect
 protect:
         cli
+        cld                             # whatever a BIOS call has left
         mov     $CMOS_NMI_MASK, %al     # nobody could take an NMI now
         out     %al, $PORT_CMOS
         in      $PORT_CMOS_DATA, %al    # the chip wants a read after it
@@ -138,14 +139,16 @@ identity_grow:
         push    %rax
         push    %rcx
         shl     $3, %ecx
-        lea     IDENTITY_PD(%rcx), %edi # the next level-2 table: clear it
+        lea     IDENTITY_PD(%rcx), %edi # the next level-2 table
         shr     $9, %ecx
+        testb   $PTE_P, IDENTITY_PDPT(%rcx)
+        jnz     .Lhave                  # there, and in use
         lea     PTE_P + PTE_W(%rdi), %edx
         mov     %edx, IDENTITY_PDPT(%rcx)
         xor     %eax, %eax
         mov     $PAGE_BYTES / 8, %ecx
         rep stosq
-        pop     %rcx
+.Lhave: pop     %rcx
         pop     %rax
 .Ltable:mov     %ecx, %edx
         shl     $21, %edx

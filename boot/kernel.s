@@ -2,7 +2,7 @@
 #
 # Mode:      16-bit real mode
 # Called by: stage2.s
-# Provides:  kernel_find, kernel_load, run_first, run_count, run_expected
+# Provides:  kernel_find, kernel_load; run_first, run_count, run_to, run_expected
 # Read also: run.s, which copies and sums a run; elf.s, which places segments
 #
 # On the disk stand the sums of all runs, then the kernel's ELF. The sums come

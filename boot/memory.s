@@ -6,7 +6,8 @@
 # Read also: regions.s, which makes a clean map of it
 #
 # A region is three 32-bit numbers: first frame, frame behind the last, kind.
-# Frames of 4 KiB in 32 bits reach 16 TiB; what lies above is left out.
+# What lies above 4 TiB, FRAMES_MAX, is left out: one entry that is wrong would
+# cost minutes and gigabytes of page tables.
 
         .include "layout.inc"
 
@@ -25,7 +26,7 @@
 # memory_low - stop unless the memory below the EBDA holds all that we use
 #
 # Out:       the memory from there to 1 MiB is in the list, as reserved
-# Clobbers:  EAX, EBX, EDX, SI
+# Clobbers:  EAX, EBX, EDX, SI, DI
         .globl  memory_low
 memory_low:
         movw    $0, region_count
@@ -33,7 +34,10 @@ memory_low:
         cmp     $LOW_MEMORY_END / 1024, %ax
         mov     $msg_low, %si
         jb      die
-        movzx   %ax, %eax
+        cmp     $640, %ax               # more cannot be true
+        jbe     .Llow
+        mov     $640, %ax
+.Llow:  movzx   %ax, %eax
         shr     $2, %eax                # KiB to frames
         mov     %eax, low_end
         mov     $ONE_MIB / PAGE_BYTES, %edx
@@ -83,6 +87,8 @@ memory_read:
         jz      .Lend
         decw    e820_left
         jnz     .Lentry
+        mov     $msg_dropped, %si       # there are more: say so
+        call    print_line
 .Lend:  cmpw    $2, region_count        # one of them is ours
         jae     .Ldone
 # ANCHOR_END: e820
@@ -184,17 +190,18 @@ memory_read:
         jc      .Lhuge
         call    .Lframe
         jmp     .Ladd
-.Lhuge: xor     %eax, %eax
-        dec     %eax
+.Lhuge: mov     $FRAMES_MAX, %eax
 .Ladd:  xchg    %eax, %edx
         mov     %esi, %eax
         jmp     region_add
 
-# EDX:EAX = address; out: EAX = its frame, at most FFFFFFFFh
+# EDX:EAX = address; out: EAX = its frame, at most FRAMES_MAX
 .Lframe:shrd    $12, %edx, %eax
         shr     $12, %edx
-        jz      .Lfits
-        or      $-1, %eax
+        jnz     .Lfar
+        cmp     $FRAMES_MAX, %eax
+        jb      .Lfits
+.Lfar:  mov     $FRAMES_MAX, %eax
 .Lfits: ret
 
         .section .messages, "a"

@@ -130,10 +130,10 @@ paging_build:
 .Lpiece:cmp     4(%rdi), %ebx
         jae     .Lnext
         mov     %ebx, %edx
-        or      $FRAMES_1G - 1, %edx
-        inc     %edx                    # EDX = where the next GiB begins
+        or      $FRAMES_1G - 1, %edx    # EDX = the last frame of this GiB
         cmp     4(%rdi), %edx
-        ja      .Lends
+        jae     .Lends
+        inc     %edx                    # and where the next one begins
         cmpl    $KIND_USABLE, 8(%rdi)
         jne     .Lsmall
         testl   $CPUID_PAGE_1G, cpu_features

@@ -2,7 +2,7 @@
 #
 # Mode:      64-bit long mode
 # Called by: kernel.s, through hop
-# Provides:  kernel_plan, frame_next, ram_top
+# Provides:  kernel_plan, is_ram, frame_next, ram_top
 # Read also: regions.s, the map that it asks; paging.s, which uses the frames
 
         .include "layout.inc"

@@ -7,7 +7,7 @@
 #
 # What a BIOS reports may overlap, stand in any order, be empty. Ours go into
 # the same list. Where regions overlap, the higher kind counts: that is why
-# usable memory is kind 0 and everything that we put there is above 5.
+# usable memory is kind 0 and what we mark as in use is above 5.
 
         .include "layout.inc"
 
@@ -22,7 +22,8 @@
 # Walks upwards from frame 0. Each step looks at the whole list: which is the
 # highest kind at this place, and where is the next border of any region? If
 # the map gets too long, all gaps and usable pieces below a size become
-# reserved, so that neighbours join; the size doubles until the map fits.
+# reserved, so that neighbours join; the size doubles until the map fits. A
+# piece goes from border to border, even where both sides are of one kind.
 # ANCHOR: map_make
         .globl  map_make
 map_make:

@@ -118,7 +118,8 @@ stage2_sum_end:
 die:    call    print_line
 die_wait:
         mov     $KEY_TICKS, %cx
-.Lwait: hlt                             # the timer wakes us, or the key
+.Lwait: sti                             # a BIOS call may return without
+        hlt                             # the timer wakes us, or the key
         mov     $0x01, %ah              # INT 16h AH=01h: ZF = 1: no key yet
         int     $0x16
         loopz   .Lwait

@@ -26,7 +26,9 @@ allow_wx:       .long   0       # 1: the user insists on W + X segments
 
 # ANCHOR: road
         .globl  stage2
-stage2: call    hello
+stage2: mov     BDA_KEY_TAIL, %ax       # a key of before is no answer to what
+        mov     %ax, BDA_KEY_HEAD       # we may have to say
+        call    hello
         call    cpu_check
         call    memory_low
         call    a20_open
@@ -52,14 +54,14 @@ hello:  mov     $msg_hello, %si
         .globl  print_hex
 print_hex:
         rol     $4, %eax
-        push    %ax
+        push    %eax                    # all of it: INT 10h may change it
         and     $0x0f, %al
         cmp     $10, %al
         jb      .Lbelow
         add     $'A' - '0' - 10, %al
 .Lbelow:add     $'0', %al
         call    putc
-        pop     %ax
+        pop     %eax
         loop    print_hex
         ret
 

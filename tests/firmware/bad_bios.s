@@ -63,7 +63,7 @@ own_segment:
         .globl  entry_cs, entry_dl, drive, lba_absent, lba_cf_only
         .globl  lba_bit_clear, lba_works, reads_fail, reads_good, reads_wrong
         .globl  sectors_max, clobber, packet_changed, geometry_none
-        .globl  interrupts_on, gdtr_changed, kib, a20_closed, a20_lies
+        .globl  interrupts_on, interrupts_off, gdtr_changed, kib, a20_closed, a20_lies
         .globl  trap_kind, trap_port, trap_port2, e820_mode, e820_bytes
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
         .globl  loop_first, loop_end, loop_list, table
@@ -83,6 +83,7 @@ clobber:        .word   0       # every register that may change does
 packet_changed: .word   0       # and the count in the disk address packet
 geometry_none:  .word   0       # AH=08h: no error and no sectors
 interrupts_on:  .word   0       # IF is set on return
+interrupts_off: .word   0       # IF is clear on return
 gdtr_changed:   .word   0       # GDTR is another one on return
 kib:            .word   0       # what INT 12h reports
 a20_closed:     .word   0       # the gate is closed at entry,
@@ -331,7 +332,10 @@ leave:  push    %bp
         cmpw    $0, %cs:interrupts_on
         je      .Lflags
         orw     $FLAG_IF, AT_FLAGS(%bp)
-.Lflags:cmpw    $0, %cs:gdtr_changed
+.Lflags:cmpw    $0, %cs:interrupts_off
+        je      .Lgdtr
+        andw    $~FLAG_IF, AT_FLAGS(%bp)
+.Lgdtr: cmpw    $0, %cs:gdtr_changed
         je      .Lleft
         lgdtl   %cs:null_gdt
 .Lleft: pop     %bp

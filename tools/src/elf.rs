@@ -355,6 +355,9 @@ fn loaded<'a>(file: &'a [u8], header: &Header) -> Result<&'a [u8], Error> {
     if header.vaddr < ONE_MIB {
         return Err(Error::TooLow(*header));
     }
+    if header.filesz == 0 {
+        return Ok(&[]); // its offset may be anything
+    }
     let from = usize::try_from(header.offset).ok();
     let to = from.and_then(|from| from.checked_add(header.filesz as usize));
     match (from, to) {

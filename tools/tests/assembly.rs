@@ -14,7 +14,7 @@ use std::process::Command;
 #[test]
 fn no_dollar_sign_is_missing() {
     let ours = [
-        BDA_TICKS..BDA_TICKS + 4,
+        BDA_KEY_HEAD..BDA_KEY_TAIL + 2,
         REGIONS_BASE..ELF_BASE + ELF_SECTORS_MAX * SECTOR_BYTES,
         STAGE1_BASE..VARIABLES_END,
         IDENTITY_BASE..LOW_MEMORY_END,

@@ -191,6 +191,42 @@ fn outputs_that_cannot_be_written() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("no-such-kernel"));
 }
 
+/// A link leads to the file that is written; a device is left alone.
+#[test]
+fn outputs_that_are_links_or_devices() {
+    let folder = Folder::new();
+    let (file, link) = (folder.0.join("image"), folder.0.join("link"));
+    fs::write(&file, "old").expect("a file can be written");
+    std::os::unix::fs::symlink(&file, &link).expect("a link can be made");
+    let elf = kernel("release/siso_os");
+    assert!(
+        siso_image(&["build", path(&elf), "-o", path(&link)])
+            .status
+            .success()
+    );
+    assert_eq!(
+        fs::read(&file).expect("it is there"),
+        image("release/siso_os")
+    );
+    assert!(link.is_symlink());
+    let output = siso_image(&["build", path(&elf), "-o", "/dev/null"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is no file"));
+}
+
+/// A segment of zeros only may stand anywhere in the file.
+#[test]
+fn zeros_that_stand_behind_the_end() {
+    let mut file = common::kernel_that_resets(&[
+        (5, 0x20_0000, 0x20_0000, 0x400),
+        (6, 0x20_1000, 0x20_1000, 0x1000),
+    ]);
+    let header = PHDR + P_BYTES;
+    file[header + 8..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    file[header + 32..][..8].fill(0);
+    assert!(Kernel::parse(&file, false).is_ok());
+}
+
 /// A kernel of many segments, more than the loader has room for.
 #[test]
 fn too_many_segments() {

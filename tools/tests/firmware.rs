@@ -242,6 +242,49 @@ fn a_uart_that_is_never_ready() {
     assert!(screen.row(4).starts_with("long mode"), "{screen}");
 }
 
+/// What is printed between BIOS calls does not depend on what they change.
+#[test]
+fn numbers_on_the_screen() {
+    let serial = check(
+        "changes all registers",
+        &BadBios::new(&[("clobber", 1)]),
+        &Boots,
+    );
+    assert!(serial.contains("drive 80\n"), "{serial}");
+    assert!(serial.contains("long mode, entry 0000000000"), "{serial}");
+}
+
+/// A call that fails and returns with interrupts off: the loader goes on to
+/// the next device all the same.
+#[test]
+fn interrupts_off_after_an_error() {
+    let bios = BadBios::new(&[("interrupts_off", 1), ("reads_fail", 0xffff)]);
+    let (disk, folder) = (Disk::of("seed"), Folder::new());
+    let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
+    says(&mut machine, "E1 disk read");
+    machine.command("sendkey spc").expect("QEMU takes a key");
+    let start = std::time::Instant::now();
+    loop {
+        let screen = machine.screen().expect("QEMU shows its screen");
+        if screen.to_string().contains("Booting from") {
+            break;
+        }
+        assert!(start.elapsed() < LONG, "{screen}");
+    }
+}
+
+/// The BIOS tells of more memory than there can be.
+#[test]
+fn memory_that_cannot_be() {
+    let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3)]);
+    let entries = [LOW, HIGH, (4 << 30, u64::MAX - (8 << 30), RAM, 1)];
+    bios.set_table(&entries.iter().flat_map(stored).collect::<Vec<u8>>());
+    let (disk, folder) = (Disk::of("seed"), Folder::new());
+    let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
+    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    assert_eq!(screen.row(0), "Hello World!");
+}
+
 // ---- Memory maps -----------------------------------------------------------
 
 /// An entry of E820: first byte, bytes, type, attributes.
@@ -255,21 +298,21 @@ const LOW: Entry = (0, 0x93000, RAM, 1);
 const HIGH: Entry = (MIB, 126 * MIB, RAM, 1);
 const FIRMWARE: Entry = (0xfffc_0000, 0x4_0000, RESERVED, 1);
 
+/// An entry as the BIOS stores it.
+fn stored(&(base, length, kind, attributes): &Entry) -> Vec<u8> {
+    let mut entry = [base.to_le_bytes(), length.to_le_bytes()].concat();
+    entry.extend(kind.to_le_bytes());
+    entry.extend(attributes.to_le_bytes());
+    entry
+}
+
 /// Boots with such a map; the kernel must be told of no usable memory but
 /// what is usable, and of all that is, except what is in use.
 fn memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> String {
     let mut bios = BadBios::new(settings);
     bios.set("e820_mode", 1);
     bios.set("e820_count", entries.len() as u32);
-    let bytes = entries
-        .iter()
-        .flat_map(|&(base, length, kind, attributes)| {
-            let mut entry = [base.to_le_bytes(), length.to_le_bytes()].concat();
-            entry.extend(kind.to_le_bytes());
-            entry.extend(attributes.to_le_bytes());
-            entry
-        });
-    bios.set_table(&bytes.collect::<Vec<u8>>());
+    bios.set_table(&entries.iter().flat_map(stored).collect::<Vec<u8>>());
     let serial = check(name, &bios, &Boots);
     let usable = model(entries);
     let told: Vec<(Range<u64>, u32)> = serial.lines().filter_map(region).collect();

@@ -8,7 +8,7 @@ mod common;
 
 use common::bad_bios::BadBios;
 use common::looping::{BOOTS, Outcomes, full, run};
-use common::{Disk, Random, field, kernel, row};
+use common::{Disk, Random, field, kernel, kernel_that_resets, row};
 use siso_image::elf::Kernel;
 use siso_image::image::Image;
 use siso_image::layout::*;
@@ -157,40 +157,16 @@ fn rules_are_kept(kernel: &Kernel) {
     assert_eq!(again.reduced().0, reduced);
 }
 
-/// A kernel whose every instruction resets the machine, wherever it is entered.
-fn kernel_that_resets() -> Vec<u8> {
-    const UD2: [u8; 2] = [0x0f, 0x0b];
-    let segments: [(u32, u64, u64, u64); 3] = [
-        (4, 0x20_0000, 0x300, 0x300),
-        (5, 0x20_1000, 0x400, 0x400),
-        (6, 0x20_2000, 0x100, 0x5000),
-    ];
-    let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
-    elf.resize(16, 0);
-    elf.extend([2, 0, 62, 0, 1, 0, 0, 0]);
-    elf.extend(0x20_1000u64.to_le_bytes());
-    elf.extend(64u64.to_le_bytes());
-    elf.resize(52, 0);
-    elf.extend([64, 0, 56, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
-    for (n, (flags, address, filesz, memsz)) in (1u64..).zip(segments) {
-        elf.extend(1u32.to_le_bytes());
-        elf.extend(flags.to_le_bytes());
-        let fields = [n * 0x1000, address, address, filesz, memsz, 0x1000];
-        elf.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
-    }
-    for n in 1..4 {
-        elf.resize(n * 0x1000, 0);
-        elf.extend(UD2.repeat(0x200));
-    }
-    elf
-}
-
 /// Mutates the headers on the disk, and makes all sums right again: stage 2
 /// starts the kernel or says why not; it never hangs, and never faults.
 #[test]
 fn stage_2() {
     let count = if full() { 20_000 } else { 400 };
-    let file = kernel_that_resets();
+    let file = kernel_that_resets(&[
+        (4, 0x20_0000, 0x20_0000, 0x300),
+        (5, 0x20_1000, 0x20_1000, 0x400),
+        (6, 0x20_2000, 0x20_2000, 0x5000),
+    ]);
     let image = Image::new(&Kernel::parse(&file, false).expect("it is a good kernel")).bytes;
     let (proof, elf) = (field(&image, PROOF_SECTOR), field(&image, KERNEL_SECTOR));
     let sector = |number: usize| number * SECTOR..(number + 1) * SECTOR;

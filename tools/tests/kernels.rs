@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{Disk, LONG, kernel, passes, passes_in_garbage};
+use common::{Disk, LONG, kernel, kernel_that_resets, passes, passes_in_garbage};
+use siso_image::elf::Kernel;
+use siso_image::image::Image;
 use siso_image::layout::{PAGE_BYTES, SWITCH_PAGE};
 
 #[test]
@@ -81,4 +83,52 @@ fn a_debug_build_costs_what_it_loads() {
         .len();
     let image = common::image("dev/siso_os").len() as u64;
     assert!(elf > image, "the ELF has {elf} bytes, the image {image}");
+}
+
+/// Physical addresses far apart, and falling while the virtual ones rise.
+#[test]
+fn segments_in_any_physical_order() {
+    let segments: [[(u32, u64, u64, u64); 2]; 3] = [
+        [
+            (5, 0x20_0000, 0x7800_0000, 0x400),
+            (6, 0x40_0000, 0x4800_0000, 0x2000),
+        ],
+        [
+            (5, 0x20_0000, 0x4800_0000, 0x400),
+            (6, 0x40_0000, 0x7800_0000, 0x2000),
+        ],
+        [
+            (6, 0x20_0000, 0x20_1000, 0x1000),
+            (5, 0x40_0000, 0x20_0000, 0x400),
+        ],
+    ];
+    for segments in segments {
+        starts(&kernel_that_resets(&segments), &["-m", "3G"]);
+    }
+}
+
+/// A kernel in the places of the boot info and of physical memory.
+#[test]
+fn a_kernel_in_the_usual_slots() {
+    let slots = [0x100_0000_0000, 0x180_0000_0000, 0xffff_8000_0000_0000];
+    for slot in slots {
+        starts(
+            &kernel_that_resets(&[(5, slot + 0x20_0000, 0x20_0000, 0x400)]),
+            &[],
+        );
+    }
+}
+
+/// The loader gets as far as starting this kernel, and the kernel ends QEMU.
+fn starts(elf: &[u8], arguments: &[&str]) {
+    let kernel = Kernel::parse(elf, false).expect("it is a good kernel");
+    let disk = Disk::new(&Image::new(&kernel).bytes);
+    let mut machine = disk.boot(arguments);
+    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+    assert_eq!(status, Some(0), "{}", machine.serial());
+    assert!(
+        machine.serial().contains("long mode, entry"),
+        "{}",
+        machine.serial()
+    );
 }

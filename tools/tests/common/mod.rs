@@ -116,6 +116,43 @@ pub fn row(case: &str, expected: &str, seen: &str, emulator: &str) {
     println!("| {case} | {expected} | {seen} | {emulator} |");
 }
 
+/// An ELF file of these segments: flags, virtual and physical address, bytes in
+/// memory, of which 1 KiB at most are stored. It is entered at the first that
+/// is executable. Wherever it is entered, it resets the machine.
+pub fn kernel_that_resets(segments: &[(u32, u64, u64, u64)]) -> Vec<u8> {
+    const UD2: [u8; 2] = [0x0f, 0x0b]; // with no interrupt table, that is the end
+    let entry = segments
+        .iter()
+        .find(|segment| segment.0 & 1 != 0)
+        .expect("there is code")
+        .1;
+    let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+    elf.resize(16, 0);
+    elf.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    elf.extend(entry.to_le_bytes());
+    elf.extend(64u64.to_le_bytes());
+    elf.resize(52, 0);
+    elf.extend([64, 0, 56, 0, segments.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
+    for (n, (flags, virt, phys, memory)) in (1u64..).zip(segments) {
+        elf.extend(1u32.to_le_bytes());
+        elf.extend(flags.to_le_bytes());
+        let fields = [
+            n * 0x1000,
+            *virt,
+            *phys,
+            0x400.min(*memory),
+            *memory,
+            0x1000,
+        ];
+        elf.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
+    }
+    for n in 1..=segments.len() {
+        elf.resize(n * 0x1000, 0);
+        elf.extend(UD2.repeat(0x200));
+    }
+    elf
+}
+
 /// The bytes of a disk that boots one of the kernels.
 pub fn image(name: &str) -> Vec<u8> {
     let file = fs::read(kernel(name)).expect("the kernel can be read");
