@@ -23,28 +23,35 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Our own kernel is built first; another one is taken as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso test matrix lint debug gdb list size bench picture doctor clean help kernel kernels
+.PHONY: run image usb iso test matrix lint debug gdb list size bench picture doctor clean help setup kernel kernels
 
-run: $(kernel)                  ## boot the kernel in QEMU
-	@tools/doctor --install build run
+# What is missing is got before anything else, all at once.
+run picture: needs := run
+test matrix: needs := run test
+debug:       needs := run debug
+iso:         needs := iso
+bench:       needs := run
+# A debug build has line numbers for the kernel, too.
+debug list:  PROFILE := dev
+
+run: setup $(kernel)            ## boot the kernel in QEMU
 	@$(siso) run $(KERNEL) $(wx)
 
-image: $(kernel)                ## make a disk image: KERNEL=elf IMAGE=path
+image: setup $(kernel)          ## make a disk image: KERNEL=elf IMAGE=path
 	@$(siso) build $(KERNEL) -o $(IMAGE) $(wx)
 
-usb: $(kernel)                  ## write a bootable stick, on Linux: DEVICE=/dev/...
+usb: setup $(kernel)            ## write a bootable stick, on Linux: DEVICE=/dev/...
 	@$(siso) usb $(KERNEL) $(DEVICE) $(wx)
 
-iso: $(kernel)                  ## wrap a disk image for a CD-ROM: ISO=path
-	@tools/doctor --install build iso
+iso: setup $(kernel)            ## wrap a disk image for a CD-ROM: ISO=path
 	@mkdir -p target/iso
 	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(wx)
 	xorriso -as mkisofs -quiet -hard-disk-boot -b siso_os.img -o $(ISO) target/iso
 
-test: lint kernels              ## boot everything there is to boot, and check it
+test: setup lint kernels        ## boot everything there is to boot, and check it
 	tools/host-cargo test -- $(kvm)
 
-matrix: kernels                 ## all of the long tests, as a table: half an hour
+matrix: setup kernels           ## all of the long tests, as a table: half an hour
 	@tools/matrix $(kvm)
 
 lint: kernel                    ## check format and lints
@@ -55,32 +62,33 @@ lint: kernel                    ## check format and lints
 	cd tests/kernels && cargo fmt --check
 	cd tests/kernels && cargo clippy --target-dir ../../target/kernels/build -- --deny warnings
 
-debug: $(kernel)                ## boot and wait for `make gdb` in another terminal
-	@tools/doctor --install build run debug
+debug: setup $(kernel)          ## boot and wait for `make gdb` in another terminal
+	@echo "QEMU waits on port 1234 for 'make gdb' in another terminal."
 	@$(siso) run $(KERNEL) $(wx) -S -s
 
-gdb:                            ## debug what `make debug` has started
+gdb: setup                      ## debug what `make debug` has started
 	@$(siso) loader -o target/loader.elf
-	$(GDB) -q -x tools/gdb/siso.py $(KERNEL) \
-	    -ex 'add-symbol-file target/loader.elf' -ex 'target remote :1234'
+	@echo "Try: hbreak *0x7c00 (stage 1) or hbreak *_start (the kernel), continue,"
+	@echo "stepi, siso-next (over calls), siso-here (the place once more)."
+	@$(GDB) -q -x tools/gdb/siso.py $(KERNEL) \
+	    -ex 'add-symbol-file target/loader.elf' \
+	    -ex 'set tcp auto-retry off' -ex 'target remote :1234'
 
-list: $(kernel)                 ## disassembly of loader and kernel, with their source
+list: setup $(kernel)           ## disassembly of loader and kernel, with their source
 	@$(siso) loader -o target/loader.elf
 	@tools/list target/loader.elf $(KERNEL)
 
-size:                           ## bytes used and free in both stages
-	@tools/doctor --install build
+size: setup                     ## bytes used and free in both stages
 	@$(siso) size
 
-bench: kernel                   ## count instructions and bytes: PEERS=1, DOCS=1
-	@tools/doctor --install build run
+bench: setup kernel             ## count instructions and bytes: PEERS=1, DOCS=1
 	cargo build -Z unstable-options --artifact-dir target/kernels/dev
 	cargo build --examples --release -Z unstable-options --artifact-dir target/kernels/release
 	HOST_CRATE=bench tools/host-cargo build --release \
 	    -Z unstable-options --artifact-dir $(CURDIR)/target/bin
 	target/bin/bench $(if $(PEERS),--peers) $(if $(DOCS),--docs)
 
-picture: $(kernel)              ## take the picture of the screen for the README
+picture: setup $(kernel)        ## take the picture of the screen for the README
 	@$(siso) picture $(KERNEL) -o docs/screen.png
 
 doctor:                         ## what is missing here, and how to get it
@@ -95,14 +103,15 @@ help:                           ## this list
 	@echo "  PROFILE=dev|release, KERNEL=elf, IMAGE=path, WX=1 (allow writable code),"
 	@echo "  QEMU=program, QEMU_FLAGS=..., TIMEOUT=seconds can be set behind each."
 
-kernel:
-	@tools/doctor --install build
+setup:
+	@tools/doctor --install build $(needs)
+
+kernel: setup
 	cargo build --profile $(PROFILE) -Z unstable-options --artifact-dir target/kernel
 
 # What the tests boot: our kernel and the examples in both profiles, and the
 # kernels of tests/kernels.
-kernels:
-	@tools/doctor --install build run test
+kernels: setup
 	cargo build --examples --bins -Z unstable-options --artifact-dir target/kernels/dev
 	cargo build --examples --bins --release -Z unstable-options --artifact-dir target/kernels/release
 	cd tests/kernels && cargo build --workspace --release \

@@ -6,27 +6,45 @@
 
 use crate::qemu::{Machine, program};
 use std::env;
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 /// Boots an image; `flags` are more arguments for QEMU.
 pub fn run(image: &Path, flags: &[String]) -> Result<(), String> {
-    let window = cfg!(target_os = "macos")
-        || ["DISPLAY", "WAYLAND_DISPLAY"]
-            .iter()
-            .any(|name| env::var_os(name).is_some());
-    if window {
-        return interactive(image, &["-serial", "stdio"], flags);
+    if display() {
+        if window() {
+            return interactive(image, &["-serial", "stdio"], flags);
+        }
+        eprintln!("This QEMU has no window to open (`make doctor` tells how to get it).");
     }
     if stdin().is_terminal() && stdout().is_terminal() {
-        println!(
-            "No display: the screen is shown here. To quit, press Esc, then 2, and type quit."
-        );
+        println!("The screen will be shown here. To leave it, press Alt+2 and type: quit");
+        print!("Press Enter to begin. ");
+        let _ = stdout().flush(); // the words may as well come late
+        let _ = stdin().read_line(&mut String::new()); // whatever it is
         return interactive(image, &["-display", "curses"], flags);
     }
     headless(image, flags)
+}
+
+/// Is there somebody who can see a window?
+fn display() -> bool {
+    cfg!(target_os = "macos")
+        || ["DISPLAY", "WAYLAND_DISPLAY"]
+            .iter()
+            .any(|name| env::var_os(name).is_some())
+}
+
+/// Can this QEMU open one? Distributions have that in a package of its own.
+fn window() -> bool {
+    let help = Command::new(program()).args(["-display", "help"]).output();
+    let kinds = help.map(|output| output.stdout).unwrap_or_default();
+    let kinds = String::from_utf8_lossy(&kinds);
+    kinds
+        .lines()
+        .any(|kind| ["gtk", "sdl", "cocoa"].contains(&kind.trim()))
 }
 
 fn interactive(image: &Path, mode: &[&str], flags: &[String]) -> Result<(), String> {

@@ -10,6 +10,8 @@ use std::{env, fs, thread};
 /// Longer than any try takes; then the machine counts as hanging.
 const HANG: Duration = Duration::from_secs(3);
 
+/// The loader's last words before it starts a kernel.
+const LOADER_SAYS: &str = "long mode, entry";
 /// What the kernel `triple_fault` says before it resets the machine.
 const KERNEL_SAYS: &str = "about to fault";
 /// The outcome of a try in which the kernel was started. It has to reset the
@@ -57,7 +59,7 @@ fn start(bios: &BadBios, disk: &Disk) -> (Vec<String>, Option<String>) {
             // The last line tells how far the last try came.
             let serial = machine.serial();
             let last = serial.trim_end().lines().next_back().unwrap_or_default();
-            let started = ["long mode, entry", KERNEL_SAYS]
+            let started = [LOADER_SAYS, KERNEL_SAYS]
                 .iter()
                 .any(|word| last.contains(word));
             break Some(if started { BOOTS } else { "resets" }.to_string());
@@ -69,6 +71,9 @@ fn start(bios: &BadBios, disk: &Disk) -> (Vec<String>, Option<String>) {
     };
     let code = |line: &str| {
         let words = line.split_once(' ').map_or("", |(_, words)| words);
+        if words.starts_with(LOADER_SAYS) {
+            return BOOTS.to_string();
+        }
         let sentence = words.split(':').next().unwrap_or(words);
         sentence.trim_end().to_string()
     };
