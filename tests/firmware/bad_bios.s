@@ -225,6 +225,8 @@ again:  xor     %ax, %ax
 flip_bit:
         cmpl    $0, %cs:loop_end
         je      .Lnone
+        cmpw    $0, %cs:mutants
+        jne     .Lnone
         pushal
         push    %es
         mov     %cs:flip, %ebx

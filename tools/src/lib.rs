@@ -4,7 +4,7 @@
 //! The loader's bytes are inside this crate, so it works alone and anywhere.
 //! The way of the data: [`elf`] reads and checks the kernel, [`image`] lays
 //! out the disk with the help of [`sum`] and [`disk`], [`output`] writes it;
-//! [`run`] boots it in [`qemu`].
+//! [`run`] boots it in [`qemu`], `usb` puts it on a stick.
 
 pub mod disk;
 pub mod elf;
@@ -13,6 +13,8 @@ pub mod output;
 pub mod qemu;
 pub mod run;
 pub mod sum;
+#[cfg(target_os = "linux")]
+pub mod usb;
 
 /// The loader, linked, with symbols and line numbers: for a debugger.
 pub const LOADER_ELF: &[u8] = include_bytes!(env!("LOADER_ELF"));

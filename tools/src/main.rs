@@ -3,6 +3,7 @@
 use siso_image::elf::Kernel;
 use siso_image::image::Image;
 use siso_image::{LOADER_ELF, layout, output, qemu, run};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
@@ -11,15 +12,24 @@ const USAGE: &str = "\
 usage: siso-image build KERNEL -o IMAGE    make a disk image of a kernel
        siso-image run KERNEL [FLAGS]       boot a kernel in QEMU
        siso-image picture KERNEL -o PNG    boot it, take a picture of the screen
+       siso-image usb KERNEL DEVICE        write a bootable stick: asks first, then
+                                           erases it (on Linux)
        siso-image loader -o FILE           write the loader's ELF file, with its
                                            symbols, for a debugger
        siso-image size                     bytes used and free in both stages
 
-  --wx   (build, run, picture) allow pages that are writable and executable
+  --wx   (build, run, picture, usb) allow pages that are writable and executable
   FLAGS  more arguments for QEMU; also $QEMU_FLAGS; $QEMU names another QEMU";
 
 fn main() -> ExitCode {
-    match command(env::args().skip(1).collect()) {
+    let text = |argument: OsString| {
+        let shown = argument.to_string_lossy().into_owned();
+        argument
+            .into_string()
+            .map_err(|_| format!("{shown}: the name is not UTF-8"))
+    };
+    let arguments: Result<_, _> = env::args_os().skip(1).map(text).collect();
+    match arguments.and_then(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("siso-image: {message}");
@@ -52,6 +62,10 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             with_image(&only_kernel(&args)?, wx, |image| {
                 run::picture(image, &output, &flags(vec![]))
             })
+        }
+        "usb" => {
+            let kernel = take_kernel(&mut args)?;
+            usb(&image(&kernel, wx)?, &only_device(&args)?)
         }
         "loader" => write(&take_output(&mut args)?, LOADER_ELF),
         "size" => {
@@ -95,6 +109,14 @@ fn only_kernel(args: &[String]) -> Result<PathBuf, String> {
     }
 }
 
+fn only_device(args: &[String]) -> Result<PathBuf, String> {
+    match args {
+        [device] => Ok(device.into()),
+        [] => Err(format!("which DEVICE? `lsblk` lists the disks\n{USAGE}")),
+        [_, more, ..] => Err(format!("unknown argument '{more}'\n{USAGE}")),
+    }
+}
+
 /// Those of the command line, then those of the environment.
 fn flags(mut args: Vec<String>) -> Vec<String> {
     let more = env::var("QEMU_FLAGS").unwrap_or_default();
@@ -125,6 +147,19 @@ fn with_image(
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     output::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(target_os = "linux")]
+fn usb(image: &Image, device: &Path) -> Result<(), String> {
+    siso_image::usb::write(&image.bytes, device)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn usb(_: &Image, device: &Path) -> Result<(), String> {
+    Err(format!(
+        "usb works on Linux only; elsewhere make an IMAGE, then: dd if=IMAGE of={} bs=1048576",
+        device.display()
+    ))
 }
 
 fn size() {
