@@ -53,6 +53,7 @@ iso: setup $(kernel)            ## wrap a disk image for a CD-ROM: ISO=path
 
 test: setup lint kernels        ## boot everything there is to boot, and check it
 	tools/host-cargo test -- --include-ignored $(skip)
+	HOST_CRATE=bench tools/host-cargo test
 
 matrix: setup kernels           ## all of the long tests, as a table: half an hour
 	@tools/matrix --include-ignored $(skip)
@@ -62,6 +63,8 @@ lint: kernel                    ## check format and lints
 	tools/host-cargo fmt --check
 	cargo clippy --examples -- --deny warnings
 	tools/host-cargo clippy --all-targets -- --deny warnings
+	HOST_CRATE=bench tools/host-cargo fmt --check
+	HOST_CRATE=bench tools/host-cargo clippy --all-targets -- --deny warnings
 	cd tests/kernels && cargo fmt --check
 	cd tests/kernels && cargo clippy --target-dir ../../target/kernels/build -- --deny warnings
 

@@ -35,6 +35,8 @@ fn main() {
         let script = manifest.join("linker.ld");
         println!("cargo::rerun-if-changed={}", script.display());
         println!("cargo::rustc-link-arg=-T{}", script.display());
+        // The file is packed: our loader does not need it aligned to pages.
+        println!("cargo::rustc-link-arg=--nmagic");
     }
 
     check_layout(&boot.join("layout.inc"));

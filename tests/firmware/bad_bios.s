@@ -63,7 +63,7 @@ own_segment:
         .globl  entry_cs, entry_dl, drive, lba_absent, lba_cf_only
         .globl  lba_bit_clear, lba_works, reads_fail, reads_good, reads_wrong
         .globl  sectors_max, clobber, packet_changed, geometry_none
-        .globl  interrupts_on, interrupts_off, gdtr_changed, kib, a20_closed, a20_lies
+        .globl  stack_deep, interrupts_on, interrupts_off, gdtr_changed, kib, a20_closed, a20_lies
         .globl  trap_kind, trap_port, trap_port2, e820_mode, e820_bytes
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
         .globl  loop_first, loop_end, loop_list, table
@@ -82,6 +82,7 @@ sectors_max:    .word   127     # more in a call are refused
 clobber:        .word   0       # every register that may change does
 packet_changed: .word   0       # and the count in the disk address packet
 geometry_none:  .word   0       # AH=08h: no error and no sectors
+stack_deep:     .word   0       # 4 KiB below the stack pointer are used
 interrupts_on:  .word   0       # IF is set on return
 interrupts_off: .word   0       # IF is clear on return
 gdtr_changed:   .word   0       # GDTR is another one on return
@@ -331,6 +332,16 @@ hook10: cmpl    $0, %cs:loop_end
 # Back to the caller, with the flags of a BIOS like this.
 leave:  push    %bp
         mov     %sp, %bp
+        cmpw    $0, %cs:stack_deep
+        je      .Lshallow
+        push    %cx
+        mov     $4096 / 2, %cx
+.Ldeeper:
+        push    $0x5a5a
+        loop    .Ldeeper
+        lea     -2(%bp), %sp
+        pop     %cx
+.Lshallow:
         cmpw    $0, %cs:interrupts_on
         je      .Lflags
         orw     $FLAG_IF, AT_FLAGS(%bp)

@@ -73,27 +73,17 @@ fn debug_on_kvm() {
 }
 
 #[test]
-fn release_on_bochs() {
-    let disk = Disk::of("release/siso_os");
-    let seen = bochs::boot(
-        &disk.path,
-        "cpu: model=corei7_sandy_bridge_2600k",
-        |serial| serial.contains("MiB of memory"),
-    );
-    assert_hello(&seen.screen);
-    assert_stages(&seen.serial);
-}
-
-#[test]
-fn debug_on_bochs() {
-    let disk = Disk::of("dev/siso_os");
-    let seen = bochs::boot(
-        &disk.path,
-        "cpu: model=corei7_sandy_bridge_2600k",
-        |serial| serial.contains("MiB of memory"),
-    );
-    assert_hello(&seen.screen);
-    assert_stages(&seen.serial);
+fn on_bochs() {
+    for profile in ["release", "dev"] {
+        let disk = Disk::of(&format!("{profile}/siso_os"));
+        let seen = bochs::boot(
+            &disk.path,
+            "cpu: model=corei7_sandy_bridge_2600k",
+            |serial| serial.contains("MiB of memory"),
+        );
+        assert_hello(&seen.screen);
+        assert_stages(&seen.serial);
+    }
 }
 
 #[test]

@@ -51,6 +51,21 @@ fn the_table_of_errors_is_complete() {
     assert_eq!(documented, code);
 }
 
+/// Every error is provoked: its code stands in a test that expects it.
+#[test]
+fn every_error_has_a_test() {
+    let mut tests = String::new();
+    for file in fs::read_dir(top().join("tools/tests")).expect("it can be read") {
+        tests += &fs::read_to_string(file.expect("it has a name").path()).unwrap_or_default();
+    }
+    for code in errors_in_code().keys() {
+        assert!(
+            tests.contains(&format!("\"{code} ")),
+            "no test provokes {code}"
+        );
+    }
+}
+
 /// Where the docs speak of a place in the code, they name an anchor there.
 #[test]
 fn anchors_exist() {
@@ -89,6 +104,10 @@ fn links_lead_somewhere() {
         "docs/protocol.md",
         "docs/disk.md",
         "docs/errors.md",
+        "docs/firmware.md",
+        "docs/testing.md",
+        "docs/speed.md",
+        "CHANGELOG.md",
     ] {
         let folder = top().join(page);
         let folder = folder.parent().expect("it is in a folder");

@@ -90,6 +90,7 @@ fn registers() {
         ),
         case("returns with interrupts on", &[("interrupts_on", 1)], Boots),
         case("changes GDTR", &[("gdtr_changed", 1)], Boots),
+        case("uses 4 KiB of stack", &[("stack_deep", 1)], Boots),
         case(
             "all of them",
             &[
@@ -431,6 +432,21 @@ fn memory_maps_without_end() {
             "{count}: {serial}"
         );
     }
+}
+
+/// Nothing usable can be given up for this one to become shorter.
+#[test]
+fn a_memory_map_that_is_too_long() {
+    let mut bios = BadBios::new(&[("e820_mode", 1)]);
+    let mut entries = vec![LOW, HIGH];
+    entries.extend((0..100).map(|n| (32 * MIB + n * 0x1000, 0x1000, 3 + (n % 2) as u32, 1)));
+    bios.set("e820_count", entries.len() as u32);
+    bios.set_table(&entries.iter().flat_map(stored).collect::<Vec<u8>>());
+    check(
+        "100 entries of ACPI",
+        &bios,
+        &Says("E7 too many memory regions"),
+    );
 }
 
 #[test]

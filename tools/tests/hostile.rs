@@ -201,12 +201,12 @@ fn stage_2() {
         &format!("{outcomes:?}"),
         "QEMU",
     );
+    let sentences = ["E9 ", "E10 ", "E11 ", "E12 ", "E13 "];
     for outcome in outcomes.keys() {
-        let sentences = ["E9 ", "E10 ", "E11 ", "E12 ", "E13 "];
         let said = sentences.iter().any(|code| outcome.starts_with(code));
         assert!(said || outcome == BOOTS, "{outcomes:?}");
     }
-    for code in ["E9 ", "E10 ", "E11 ", "E12 "] {
+    for code in sentences {
         assert!(
             outcomes.keys().any(|outcome| outcome.starts_with(code)),
             "no {code}: {outcomes:?}"

@@ -202,7 +202,16 @@ pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     says(&mut machine, sentence);
     let screen = machine.screen().expect("QEMU shows its screen");
     assert_eq!(screen.row(0), "", "row 0 belongs to the kernel");
-    row(&arguments.join(" "), sentence, sentence, "QEMU");
+    let test = std::thread::current()
+        .name()
+        .unwrap_or_default()
+        .replace('_', " ");
+    row(
+        &format!("{test} {}", arguments.join(" ")),
+        sentence,
+        sentence,
+        "QEMU",
+    );
 }
 
 /// Waits until all three channels say this, at the beginning of a line.

@@ -1,0 +1,165 @@
+//! How long the host needs: `make image` in a copy of the tree, clean and
+//! after a change.
+
+use crate::text::{median, ratio, spread, table};
+use crate::tools;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Instant, SystemTime};
+use std::{env, fs};
+
+/// Not copied: what is built, and what no image is made of.
+const LEFT_OUT: [&str; 3] = ["target", ".git", "bench"];
+
+/// A copy of the tree, and what building in it took.
+pub struct Builds {
+    tree: PathBuf,
+    clean: Vec<f64>,
+    touched: Vec<f64>,
+    peer: Vec<f64>,
+    /// How often `core` was compiled in the first clean build.
+    pub cores: usize,
+    /// How many crates were compiled in it.
+    units: usize,
+}
+
+impl Builds {
+    /// Copies the tree, and builds the image once to count the crates that
+    /// are compiled.
+    pub fn new(top: &Path, folder: &Path) -> Result<Self, String> {
+        let tree = folder.join("tree");
+        copy(top, &tree, &LEFT_OUT)?;
+        let log = folder.join("crates");
+        let wrapper = folder.join("rustc-logged");
+        // Cargo calls it with the compiler and its arguments.
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >> '{}'\nexec \"$@\"\n",
+            log.display()
+        );
+        tools::write(&wrapper, script.as_bytes())?;
+        tools::run(Command::new("chmod").arg("+x").arg(&wrapper))?;
+        eprintln!("builds: counting crates");
+        tools::run(make_image(&tree).env("RUSTC_WRAPPER", &wrapper))?;
+        let log = tools::read(&log)?;
+        let log = String::from_utf8_lossy(&log);
+        let crates: Vec<&str> = log
+            .lines()
+            .filter_map(|line| line.split("--crate-name ").nth(1)?.split(' ').next())
+            .filter(|name| *name != "___") // Cargo asks what the target is like
+            .collect();
+        Ok(Builds {
+            tree,
+            clean: Vec::new(),
+            touched: Vec::new(),
+            peer: Vec::new(),
+            cores: crates.iter().filter(|name| **name == "core").count(),
+            units: crates.len(),
+        })
+    }
+
+    /// Builds clean and after a change, and lets `peer` do the same work.
+    pub fn run(
+        &mut self,
+        runs: usize,
+        mut peer: impl FnMut() -> Result<Option<f64>, String>,
+    ) -> Result<(), String> {
+        for run in 1..=runs {
+            eprintln!("builds: run {run} of {runs}");
+            let target = self.tree.join("target");
+            fs::remove_dir_all(&target).map_err(|error| error.to_string())?;
+            self.clean.push(seconds(&mut make_image(&self.tree))?);
+            touch(&self.tree.join("src/main.rs"))?;
+            self.touched.push(seconds(&mut make_image(&self.tree))?);
+            self.peer.extend(peer()?);
+        }
+        Ok(())
+    }
+
+    /// Seconds, and how they compare.
+    pub fn table(&self) -> String {
+        let mut rows = vec![
+            row("`make image`, clean", &self.clean),
+            row("`make image`, `src/main.rs` touched", &self.touched),
+        ];
+        let mut text = String::new();
+        if !self.peer.is_empty() {
+            rows.push(row("`cargo bootimage`, clean", &self.peer));
+            let pairs = self.clean.iter().zip(&self.peer);
+            let ratios: Vec<f64> = pairs.map(|(ours, peer)| ours / peer).collect();
+            text = format!(
+                "\nA clean `make image` takes {} of the time of a clean `cargo bootimage` (spread {:.0} %).\n",
+                ratio(median(ratios.iter().copied()), 1.0),
+                spread(ratios.iter().copied())
+            );
+        }
+        format!(
+            "{}{text}\nA clean `make image` compiles {} crates, `core` {}.\n",
+            table(&["build", "seconds", "spread"], &rows),
+            self.units,
+            match self.cores {
+                1 => "once".into(),
+                times => format!("{times} times"),
+            }
+        )
+    }
+}
+
+fn row(what: &str, seconds: &[f64]) -> Vec<String> {
+    vec![
+        what.into(),
+        format!("{:.1}", median(seconds.iter().copied())),
+        format!("{:.0} %", spread(seconds.iter().copied())),
+    ]
+}
+
+/// `make image` as a user calls it, not as part of this `make`.
+fn make_image(tree: &Path) -> Command {
+    let mut make = Command::new("make");
+    make.arg("image").current_dir(tree);
+    clear(&mut make);
+    make
+}
+
+/// Takes away what this `make` and its Cargo have told us.
+pub fn clear(command: &mut Command) {
+    let ours =
+        |name: &str| name.starts_with("MAKE") || name == "MFLAGS" || name.ends_with("RUSTFLAGS");
+    for (name, _) in env::vars().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    command.env_remove("CARGO_TARGET_DIR");
+}
+
+/// How long a command takes.
+pub fn seconds(command: &mut Command) -> Result<f64, String> {
+    let start = Instant::now();
+    tools::run(command)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn touch(file: &Path) -> Result<(), String> {
+    let opened = fs::File::options().append(true).open(file);
+    opened
+        .and_then(|opened| opened.set_modified(SystemTime::now()))
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn copy(from: &Path, to: &Path, left_out: &[&str]) -> Result<(), String> {
+    let about = |error| format!("{}: {error}", from.display());
+    fs::create_dir_all(to).map_err(about)?;
+    for entry in fs::read_dir(from).map_err(about)? {
+        let path = entry.map_err(about)?.path();
+        let Some(name) = path.file_name() else {
+            continue;
+        };
+        if left_out.iter().any(|left_out| name == *left_out) {
+            continue;
+        }
+        if path.is_dir() {
+            copy(&path, &to.join(name), &["target"])?;
+        } else {
+            fs::copy(&path, to.join(name)).map_err(about)?;
+        }
+    }
+    Ok(())
+}

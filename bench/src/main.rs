@@ -1,0 +1,264 @@
+//! Measures what booting costs, and checks it against the budgets.
+//!
+//! Instructions are counted in QEMU ([`count`]), for disks that [`payload`]
+//! and the image builder make; [`boots`] compares the loaders, [`sizes`] and
+//! [`builds`] tell the rest. Nothing here asserts how long something takes.
+//! It wants Linux on x86-64, and a QEMU that was built with plugins.
+
+mod boots;
+mod budgets;
+mod builds;
+mod count;
+mod payload;
+mod peers;
+mod plot;
+mod sizes;
+mod text;
+mod tools;
+
+use boots::{Boot, Contender, SIZES};
+use budgets::Budgets;
+use count::Counter;
+use siso_image::elf::Kernel;
+use siso_image::image::Image;
+use siso_image::{LOADER, SECTOR, qemu};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+const USAGE: &str = "\
+usage: bench [--peers] [--docs] [--runs NUMBER]
+
+  --peers  build the crate bootloader 0.9 and measure it, too
+  --docs   put the tables into docs/speed.md and the plot into docs/speed.svg
+  --runs   how often everything is booted and built; 3 if not given";
+
+/// What the command line says.
+struct Options {
+    peers: bool,
+    docs: bool,
+    runs: usize,
+}
+
+fn main() -> ExitCode {
+    let done = options(env::args().skip(1)).and_then(|options| {
+        let folder = qemu::temporary_folder().map_err(|error| error.to_string())?;
+        let done = bench(&options, &folder);
+        let _ = fs::remove_dir_all(folder); // in the folder for such things
+        done
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("bench: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options {
+        peers: false,
+        docs: false,
+        runs: 3,
+    };
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--peers" => options.peers = true,
+            "--docs" => options.docs = true,
+            "--runs" => {
+                let number = args.next().and_then(|number| number.parse().ok());
+                options.runs = number.filter(|&runs| runs > 0).ok_or(USAGE)?;
+            }
+            _ => return Err(format!("unknown argument '{arg}'\n{USAGE}")),
+        }
+    }
+    Ok(options)
+}
+
+/// Measures everything; false if a budget is not met.
+fn bench(options: &Options, folder: &Path) -> Result<bool, String> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("bench/ is in it");
+    let hello = top.join("target/kernels/release/hello");
+    let kernel = top.join("target/kernel/siso_os");
+    let debug = top.join("target/kernels/dev/siso_os");
+    let counter = Counter::new(folder)?;
+
+    let mut contenders = vec![floor(folder)?, ours(folder)?];
+    let mut peers = None;
+    if options.peers {
+        match peers::build(top, folder) {
+            Ok((built, theirs)) => {
+                peers = Some(built);
+                contenders.extend(theirs);
+            }
+            Err(error) => eprintln!("bench: no peer is measured here: {error}"),
+        }
+    }
+    let small = contenders[1].boots[0].disk.clone();
+    let versions = count::versions(&small, folder)?;
+    boots::run(&mut contenders, &counter, options.runs)?;
+    let report = Report {
+        docs: options.docs.then(|| top.join("docs")),
+    };
+    report.add("machine", &format!("{versions}; runs: {}\n", options.runs))?;
+    report.add("counts", &boots::tables(&contenders))?;
+    if boots::others(&contenders).next().is_some() {
+        println!("* not measured in this run, see docs/speed.md\n");
+    }
+    report.plot(&plot::svg(&contenders))?;
+    let sources = sizes::Sources::new(folder)?;
+    report.add("files", &sources.table(&contenders[1]))?;
+    report.add("services", &boots::services(&contenders[1]))?;
+    let kernels = [("`examples/hello.rs`", &*hello), ("our kernel", &kernel)];
+    report.add("disk", &sizes::disk(kernels)?)?;
+    let (used, marked) = (sizes::low_memory(), sizes::marked(&small, folder)?);
+    report.add("memory", &format!("{used}\n{marked}"))?;
+
+    let debug = DebugKernel::measure(&debug, folder, &counter)?;
+    let mut builds = builds::Builds::new(top, folder)?;
+    builds.run(options.runs, || {
+        peers.as_ref().map(peers::Peers::clean_build).transpose()
+    })?;
+    report.add("builds", &builds.table())?;
+    let budgets = Budgets::of(&contenders, &debug, &builds, &kernel)?;
+    report.add("budgets", &budgets.table())?;
+    for missed in budgets.missed() {
+        eprintln!("bench: not met: {missed}");
+    }
+    Ok(budgets.missed().next().is_none())
+}
+
+/// Where the tables go: to the user, and into the docs where that is wanted.
+struct Report {
+    docs: Option<PathBuf>,
+}
+
+impl Report {
+    fn add(&self, name: &str, section: &str) -> Result<(), String> {
+        println!("{section}");
+        let Some(docs) = &self.docs else {
+            return Ok(());
+        };
+        let page = docs.join("speed.md");
+        let text = String::from_utf8_lossy(&tools::read(&page)?).into_owned();
+        let text = text::replace(&text, name, section)
+            .map_err(|error| format!("{}: {error}", page.display()))?;
+        tools::write(&page, text.as_bytes())
+    }
+
+    fn plot(&self, svg: &str) -> Result<(), String> {
+        match &self.docs {
+            Some(docs) => tools::write(&docs.join("speed.svg"), svg.as_bytes()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The boot sector that only reads.
+fn floor(folder: &Path) -> Result<Contender, String> {
+    let boots = SIZES.into_iter().map(|bytes| {
+        let path = folder.join(format!("floor-{bytes}.img"));
+        tools::write(&path, &payload::floor(bytes, folder)?)?;
+        Ok(Boot::new(path, payload::FLOOR_ENTRY))
+    });
+    Ok(Contender {
+        name: "floor".into(),
+        bytes: SECTOR,
+        boots: boots.collect::<Result<_, String>>()?,
+    })
+}
+
+/// Our loader, with a payload kernel of each size.
+fn ours(folder: &Path) -> Result<Contender, String> {
+    let boots = SIZES.into_iter().map(|bytes| {
+        let path = folder.join(format!("siso_os-{bytes}.img"));
+        disk(&payload::kernel(bytes), &path)
+    });
+    Ok(Contender {
+        name: "siso_os".into(),
+        bytes: LOADER.len(),
+        boots: boots.collect::<Result<_, String>>()?,
+    })
+}
+
+/// Makes a disk of a kernel's ELF file.
+fn disk(file: &[u8], path: &Path) -> Result<Boot, String> {
+    let kernel = Kernel::parse(file, false).map_err(|error| error.to_string())?;
+    tools::write(path, &Image::new(&kernel).bytes)?;
+    Ok(Boot::new(path.into(), kernel.entry))
+}
+
+/// A kernel with debug data, and what is left of it without.
+pub struct DebugKernel {
+    /// Bytes of its ELF file.
+    pub bytes: usize,
+    /// Bytes that are loaded.
+    pub loaded: u64,
+    /// Own instructions to boot it, and INT 13h calls.
+    pub whole: (u64, u64),
+    /// The same for its reduced form.
+    pub reduced: (u64, u64),
+}
+
+impl DebugKernel {
+    fn measure(path: &Path, folder: &Path, counter: &Counter) -> Result<Self, String> {
+        let file = tools::read(path)?;
+        let kernel = Kernel::parse(&file, false).map_err(|error| error.to_string())?;
+        let count = |file: &[u8], name: &str| {
+            let image: PathBuf = folder.join(name);
+            let boot = disk(file, &image)?;
+            let counts = counter.boot(&boot.disk, boot.entry)?;
+            Ok::<_, String>((counts.own, counts.disk_calls()))
+        };
+        Ok(DebugKernel {
+            bytes: file.len(),
+            loaded: kernel.segments.iter().map(|one| one.header.filesz).sum(),
+            whole: count(&file, "debug.img")?,
+            reduced: count(&kernel.reduced().0, "reduced.img")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use count::Caller;
+
+    /// A boot sector whose instructions can be counted by hand.
+    #[test]
+    fn a_known_boot_sector_is_counted_right() {
+        let folder = qemu::temporary_folder().expect("temporary files can be made");
+        let mut sector = vec![
+            0xb9, 0x05, 0x00, // mov $5, %cx           1
+            0xe2, 0xfe, //       loop .                5
+            0xcd, 0x12, //       int $0x12             1
+            0xcd, 0x12, //       int $0x12             1
+            0x90, //             nop                   1
+            0xea, 0x00, 0x05, 0x00, 0x00, // ljmp 0x500 1
+        ];
+        sector.resize(510, 0);
+        sector.extend([0x55, 0xaa]);
+        sector.resize(1 << 20, 0);
+        let disk = folder.join("disk.img");
+        fs::write(&disk, &sector).expect("it can be written");
+        let counter = Counter::new(&folder).expect("the plugin compiles");
+        let counts = counter.boot(&disk, 0x500).expect("it boots");
+        let _ = fs::remove_dir_all(folder);
+
+        assert_eq!(counts.own, 10);
+        assert_eq!(counts.elsewhere, 0);
+        let at = [(0x7c00, 1), (0x7c03, 5), (0x7c05, 1), (0x7c07, 1)];
+        for (address, times) in at {
+            assert_eq!(counts.at.get(&address), Some(&times), "{address:#x}");
+        }
+        let service = counts.callers[&Caller::Int(0x12)];
+        assert_eq!(service.calls, 2);
+        assert!(service.instructions > 0);
+        let firmware: u64 = counts.callers.values().map(|one| one.instructions).sum();
+        assert_eq!(firmware, counts.firmware);
+    }
+}
