@@ -540,10 +540,10 @@ hook15: cmp     $0xe820, %ax
         lcall   *%cs:old15
         jc      failure
         jmp     .Lgarbage
-# The loader's last call, when all is ready for the kernel. Of the mutants, one
+# The loader's last call, when all is ready for the kernel. In a loop, one try
 # in sixteen may go on and start it, which costs a restart of QEMU.
 .Lgoodbye:
-        cmpw    $0, %cs:mutants
+        cmpl    $0, %cs:loop_end
         je      .Lpass
         testb   $15, %cs:number
         jz      .Lpass

@@ -8,16 +8,17 @@
 mod common;
 
 use common::bad_bios::BadBios;
-use common::looping::{Outcomes, full, run};
+use common::looping::{NO_HANG, Outcomes, full, run};
 use common::{Disk, Random, field, image, row};
 use siso_image::layout::*;
 use siso_image::{LOADER, SECTOR};
 use std::ops::Range;
+use std::time::Duration;
 
 /// A kernel that resets the machine, which ends QEMU: so a boot is seen.
 const KERNEL: &str = "triple_fault";
 /// Flips these bits of the image, one at a time.
-fn flip(bits: &[u32]) -> Outcomes {
+fn flip(bits: &[u32], hang: Duration) -> Outcomes {
     let disk = Disk::of(KERNEL);
     let mut outcomes = Outcomes::new();
     let places = BadBios::table_bytes() / 4;
@@ -29,7 +30,7 @@ fn flip(bits: &[u32]) -> Outcomes {
                 .flat_map(|bit| bit.to_le_bytes())
                 .collect::<Vec<u8>>(),
         );
-        run(&mut bios, &disk, bits.len(), &mut outcomes);
+        run(&mut bios, &disk, bits.len(), hang, &mut outcomes);
     }
     outcomes
 }
@@ -62,7 +63,12 @@ fn all_are(what: &str, outcomes: &Outcomes, sentence: &str, count: usize) {
 #[test]
 fn stage_2_and_its_header() {
     let bits = bits_of(1..LOADER.len() / SECTOR);
-    all_are("stage 2", &flip(&bits), "E2 stage 2 bad", bits.len());
+    all_are(
+        "stage 2",
+        &flip(&bits, NO_HANG),
+        "E2 stage 2 bad",
+        bits.len(),
+    );
 }
 
 #[test]
@@ -72,7 +78,7 @@ fn what_proves_the_kernel_and_its_headers() {
     let bits = bits_of(field(&bytes, PROOF_SECTOR)..segments);
     all_are(
         "the sums and headers",
-        &flip(&bits),
+        &flip(&bits, NO_HANG),
         "E8 wrong data on the disk",
         bits.len(),
     );
@@ -86,7 +92,7 @@ fn the_kernel() {
     let bits = sample_of(first..end, if full() { 2000 } else { 100 });
     all_are(
         "the kernel",
-        &flip(&bits),
+        &flip(&bits, NO_HANG),
         "E8 wrong data on the disk",
         bits.len(),
     );
@@ -97,7 +103,7 @@ fn the_kernel() {
 #[test]
 fn stage_1() {
     let bits = sample_of(0..1, if full() { 2000 } else { 24 });
-    let outcomes = flip(&bits);
+    let outcomes = flip(&bits, Duration::from_secs(3));
     let what = format!("{} bits of stage 1 flipped", bits.len());
     row(
         &what,

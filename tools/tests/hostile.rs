@@ -7,7 +7,7 @@
 mod common;
 
 use common::bad_bios::BadBios;
-use common::looping::{BOOTS, Outcomes, full, run};
+use common::looping::{BOOTS, NO_HANG, Outcomes, full, run};
 use common::{Disk, Random, field, kernel, kernel_that_resets, row};
 use siso_image::elf::Kernel;
 use siso_image::image::Image;
@@ -193,7 +193,7 @@ fn stage_2() {
         }
     }
     let mut outcomes = Outcomes::new();
-    run(&mut bios, &Disk::new(&image), count, &mut outcomes);
+    run(&mut bios, &Disk::new(&image), count, NO_HANG, &mut outcomes);
     let what = format!("{count} mutated ELF headers to stage 2");
     row(
         &what,
