@@ -269,7 +269,9 @@ impl Disk {
         let mut holders = block.list("holders")?;
         let all = Path::new("/sys/class/block");
         for other in names(all)? {
-            let other = Block::at(&all.join(other))?;
+            let Ok(other) = Block::at(&all.join(other)) else {
+                continue; // it has gone since
+            };
             if other.looped().as_ref() == Some(&number) {
                 holders.push(other);
             }
