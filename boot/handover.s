@@ -6,7 +6,6 @@
 # Read also: long.s, where it ends
 
         .include "layout.inc"
-        .include "cpu.inc"
         .include "elf.inc"
 
         .section .stage2, "ax"

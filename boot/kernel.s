@@ -3,14 +3,13 @@
 # Mode:      16-bit real mode
 # Called by: stage2.s
 # Provides:  kernel_find, kernel_load; run_first, run_count, run_to, run_expected
-# Read also: run.s, which copies and sums a run; elf.s, which places segments
+# Read also: run.s, which proves and copies a run; place.s, which says where to
 #
 # On the disk stand the sums of all runs, then the kernel's ELF. The sums come
 # in pieces of at most 127 sectors; the header of stage 2 proves the first
 # piece, each piece the next one. Run 0 of the kernel is its ELF headers.
 
         .include "layout.inc"
-        .include "elf.inc"
 
         .set    RUN_TRIES,    4         # a run that came wrong is read again
         .set    BAR_WIDTH,    40        # characters

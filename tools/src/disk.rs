@@ -3,12 +3,11 @@
 //! BIOSes want one active entry, and guess the disk's geometry from where it
 //! ends: at the last head and sector of a cylinder.
 
+use crate::layout::DISK_SIGNATURE;
 use crate::{SECTOR, sectors};
 
 /// Where the table's first entry stands in sector 0.
 const TABLE: usize = 0x1be;
-/// Where the disk signature stands, by which systems tell disks apart.
-const SIGNATURE: usize = 0x1b8;
 const ACTIVE: u8 = 0x80;
 /// A type set aside for uses like this: no system mounts it.
 const TYPE: u8 = 0x7f;
@@ -46,9 +45,10 @@ pub fn extent(used: usize) -> Extent {
     }
 }
 
-/// Writes signature and partition table into sector 0.
+/// Writes the signature, by which systems tell disks apart, and the partition
+/// table into sector 0.
 pub fn partition(sector: &mut [u8], extent: Extent, signature: u32) {
-    sector[SIGNATURE..][..4].copy_from_slice(&signature.to_le_bytes());
+    sector[DISK_SIGNATURE as usize..][..4].copy_from_slice(&signature.to_le_bytes());
     let entry = &mut sector[TABLE..][..16];
     entry[0] = ACTIVE;
     entry[1..4].copy_from_slice(&chs(1, extent.heads));

@@ -167,7 +167,7 @@ fn size() {
     let code = layout::STAGE1_END - layout::STAGE1_BASE;
     println!(
         "stage 1: {code:5} bytes of code and data, {:4} free",
-        0x1b8 - code
+        layout::DISK_SIGNATURE - code
     );
     println!(
         "stage 2: {:5} bytes of code and data, {:4} free; {} of them messages",
