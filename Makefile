@@ -5,6 +5,9 @@ KERNEL  ?= target/kernel/siso_os
 IMAGE   ?= target/siso_os.img
 DEVICE  ?=
 WX      ?=
+CMDLINE ?=
+RAMDISK ?=
+MANIFEST ?=
 QEMU    ?= qemu-system-x86_64
 TIMEOUT ?= 60
 ISO     ?= target/siso_os.iso
@@ -12,10 +15,12 @@ GDB     ?= gdb
 PEERS   ?=
 DOCS    ?=
 
-export QEMU QEMU_FLAGS TIMEOUT
+export QEMU QEMU_FLAGS TIMEOUT CMDLINE RAMDISK MANIFEST
 
 siso   := tools/siso
-wx     := $(if $(WX),--wx)
+# What goes into an image besides the kernel.
+recipe := $(if $(WX),--wx) $(if $(CMDLINE),--command-line "$$CMDLINE") \
+    $(if $(RAMDISK),--ramdisk "$$RAMDISK") $(if $(MANIFEST),--manifest "$$MANIFEST")
 # Where Debian keeps sfdisk, which not every PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
 # Tests that this machine cannot run are left out, and counted as such.
@@ -38,17 +43,17 @@ bench:       needs := run
 debug list:  PROFILE := dev
 
 run: setup $(kernel)            ## boot the kernel in QEMU
-	@$(siso) run $(KERNEL) $(wx)
+	@$(siso) run $(KERNEL) $(recipe)
 
 image: setup $(kernel)          ## make a disk image: KERNEL=elf IMAGE=path
-	@$(siso) build $(KERNEL) -o $(IMAGE) $(wx)
+	@$(siso) build $(KERNEL) -o $(IMAGE) $(recipe)
 
 usb: setup $(kernel)            ## write a bootable stick, on Linux: DEVICE=/dev/...
-	@$(siso) usb $(KERNEL) $(DEVICE) $(wx)
+	@$(siso) usb $(KERNEL) $(DEVICE) $(recipe)
 
 iso: setup $(kernel)            ## wrap a disk image for a CD-ROM: ISO=path
 	@mkdir -p target/iso
-	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(wx)
+	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(recipe)
 	xorriso -as mkisofs -quiet -hard-disk-boot -b siso_os.img -o $(ISO) target/iso
 
 test: setup lint kernels        ## boot everything there is to boot, and check it
@@ -70,7 +75,7 @@ lint: kernel                    ## check format and lints
 
 debug: setup $(kernel)          ## boot and wait for `make gdb` in another terminal
 	@echo "QEMU waits on port 1234 for 'make gdb' in another terminal."
-	@$(siso) run $(KERNEL) $(wx) -S -s
+	@$(siso) run $(KERNEL) $(recipe) -S -s
 
 gdb: setup                      ## debug what `make debug` has started
 	@$(siso) loader -o target/loader.elf
@@ -107,7 +112,9 @@ help:                           ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 	@echo
 	@echo "  PROFILE=dev|release, KERNEL=elf, IMAGE=path, WX=1 (allow writable code),"
-	@echo "  QEMU=program, QEMU_FLAGS=..., TIMEOUT=seconds can be set behind each."
+	@echo "  CMDLINE=\"text\" and RAMDISK=file (for the kernel to read), MANIFEST=Cargo.toml"
+	@echo "  (of a kernel that asks for its stack and addresses there), QEMU=program,"
+	@echo "  QEMU_FLAGS=..., TIMEOUT=seconds can be set behind each."
 
 setup:
 	@tools/doctor --install build $(needs)

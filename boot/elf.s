@@ -2,7 +2,7 @@
 #
 # Mode:      64-bit long mode
 # Called by: place.s, before any segment is read
-# Provides:  elf_check, each_segment, segment_last
+# Provides:  elf_check, each_segment, each_package, each_header, segment_last
 # Read also: docs/protocol.md: the rules for a kernel's segments
 #
 # The image builder checks all this, too, and says more about it. But what is
@@ -14,17 +14,29 @@
         .section .stage2, "ax"
         .code64
 
-# each_segment - call a routine for every PT_LOAD
+# each_segment, each_package - call a routine for every PT_LOAD, or for the
+#              command line and the ramdisk
+# each_header - the same for every program header of type R12D
 #
-# In:        RBP = routine; it gets RBX = program header, keeps RBX and RBP
+# In:        RBP = routine; it gets RBX = program header, keeps RBX, RBP, R12
+#            and R13
 # Out:       CF  0 = all done, 1 = the routine returned CF = 1, for RBX
-# Clobbers:  RBX, RCX, what the routine does
-        .globl  each_segment
+# Clobbers:  RBX, RCX, R12-R14, what the routine does
+        .globl  each_segment, each_package, each_header
+each_package:
+        mov     $PT_PACKAGE, %r12d
+        mov     $PACKAGES, %r13d
+        jmp     .Lfirst
 each_segment:
-        mov     $ELF_BASE + E_BYTES, %ebx
+        mov     $PT_LOAD, %r12d
+each_header:
+        mov     $1, %r13d
+.Lfirst:mov     $ELF_BASE + E_BYTES, %ebx
         movzwl  ELF_BASE + E_PHNUM, %ecx
-.Leach: cmpl    $PT_LOAD, P_TYPE(%rbx)
-        jne     .Lskip
+.Leach: mov     P_TYPE(%rbx), %r14d
+        sub     %r12d, %r14d
+        cmp     %r13d, %r14d
+        jae     .Lskip
         push    %rcx
         call    *%rbp
         pop     %rcx
@@ -66,10 +78,13 @@ elf_check:
 
         mov     %eax, next_sector
         movq    $ONE_MIB - 1, segment_last
+        movl    $0, last_load
         movl    $0, last_rights
         movl    $0, entry_found
         mov     $.Lsegment, %ebp
         call    each_segment
+        jc      .Lret
+        call    each_package
         jc      .Lret
         mov     kernel_left, %eax       # is everything on the disk spoken for?
         add     elf_sectors, %eax
@@ -83,7 +98,7 @@ elf_check:
         stc
         ret
 
-# One segment.
+# One segment or package.
 .Lsegment:
         mov     next_sector, %eax       # stands right behind the one before?
         shl     $9, %rax
@@ -99,7 +114,13 @@ elf_check:
         add     $SECTOR_BYTES - 1, %eax
         shr     $9, %eax
         add     %eax, next_sector
+        cmpl    $PT_LOAD, P_TYPE(%rbx)
+        je      .Lload
+        cmp     last_load, %ebx         # packages come behind all segments
+        jb      .Lbad
+        ret                             # and CF = 0
 
+.Lload: mov     %ebx, last_load
         mov     P_VADDR(%rbx), %rsi     # RSI = its first address
         mov     segment_last, %rdx
         cmp     %rdx, %rsi
@@ -118,6 +139,19 @@ elf_check:
         inc     %rax
         cmp     $1, %rax
         ja      .Lbad
+
+        mov     $info_address, %ecx     # is any of its pages ours?
+.Lours: mov     %rdi, %rax
+        or      $PAGE_BYTES - 1, %rax
+        cmp     (%rcx), %rax
+        jb      .Lfree
+        mov     %rsi, %rax
+        and     $~(PAGE_BYTES - 1), %rax
+        cmp     8(%rcx), %rax
+        jbe     .Lbad
+.Lfree: add     $16, %ecx
+        cmp     $stage2_header_end, %ecx
+        jne     .Lours
 
         mov     P_FLAGS(%rbx), %eax     # EAX = rights of its first page: its
         movl    $0, P_SHARED(%rbx)      # own, and of who else is in there
@@ -162,6 +196,8 @@ elf_check:
         .globl  segment_last
 segment_last:                           # last address of the segment before
         .skip   8
+last_load:                              # its program header
+        .skip   4
 last_rights:                            # of the page that holds it
         .skip   4
 next_sector:                            # of the ELF, where the next one stands

@@ -54,7 +54,7 @@ handover:
         call    each_segment
         mov     frame_next, %eax
         mov     %eax, stack_frame
-        add     $STACK_PAGES, %eax
+        add     stack_pages, %eax
         mov     %eax, info_frame
         mov     %eax, frame_next
         call    page_zeroed

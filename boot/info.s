@@ -66,24 +66,15 @@ info_fill:
         add     $INFO_REGION_BYTES, %edi
         jmp     .Lempty
 
-.Lfull: mov     physical_slot, %eax
-        shl     $39 + 16, %rax          # bits 63 to 48 repeat bit 47
-        sar     $16, %rax
-        mov     %rax, INFO_PHYSICAL(%rbp)
-
-        mov     $ELF_BASE + E_BYTES, %ebx
-        movzwl  ELF_BASE + E_PHNUM, %ecx
-.Ltls:  cmpl    $PT_TLS, P_TYPE(%rbx)
-        jne     .Lskip
-        mov     P_VADDR(%rbx), %rax
-        mov     %rax, INFO_TLS(%rbp)
-        mov     P_FILESZ(%rbx), %rax
-        mov     %rax, INFO_TLS + 8(%rbp)
-        mov     P_MEMSZ(%rbx), %rax
-        mov     %rax, INFO_TLS + 16(%rbp)
-.Lskip: add     $P_BYTES, %ebx
-        loop    .Ltls
-
+.Lfull: mov     %rbp, %rdx              # RDX = the boot info
+        mov     physical_offset, %rax
+        mov     %rax, INFO_PHYSICAL(%rdx)
+        mov     $.Ltls, %ebp
+        mov     $PT_TLS, %r12d
+        call    each_header
+        mov     $.Lpackage, %ebp
+        call    each_package
+        mov     %rdx, %rbp
         mov     info_magic, %rax
         mov     %rax, INFO_MAGIC(%rbp)
         movl    $INFO_VERSION_NOW, INFO_VERSION(%rbp)
@@ -103,6 +94,29 @@ info_fill:
         clc
 .Lret:  ret
 # ANCHOR_END: info
+
+# The template of thread-local storage.
+.Ltls:  mov     P_VADDR(%rbx), %rax
+        mov     %rax, INFO_TLS(%rdx)
+        mov     P_FILESZ(%rbx), %rax
+        mov     %rax, INFO_TLS + 8(%rdx)
+        mov     P_MEMSZ(%rbx), %rax
+        mov     %rax, INFO_TLS + 16(%rdx)
+        clc
+        ret
+
+# The command line or the ramdisk: where physical memory is mapped.
+.Lpackage:
+        mov     P_TYPE(%rbx), %ecx
+        sub     $PT_PACKAGE, %ecx
+        shl     $4, %ecx
+        mov     P_PADDR(%rbx), %rax
+        add     physical_offset, %rax
+        mov     %rax, INFO_COMMAND(%rdx, %rcx)
+        mov     P_FILESZ(%rbx), %rax
+        mov     %rax, INFO_COMMAND + 8(%rdx, %rcx)
+        clc
+        ret
 
 info_magic:
         .ascii  "siso_os1"

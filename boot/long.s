@@ -105,11 +105,9 @@ long_enter:
         out     %al, $PORT_CMOS         # NMIs may come again
         in      $PORT_CMOS_DATA, %al
 
-        mov     info_slot, %eax
-        shl     $39 + 16, %rax          # bits 63 to 48 repeat bit 47
-        sar     $16, %rax
-        mov     %rax, %rdi              # RDI = boot info
-        lea     STACK_OFFSET + STACK_PAGES * PAGE_BYTES(%rdi), %rsp
+        mov     info_address, %rdi      # RDI = boot info
+        mov     stack_guard + 8, %rsp   # the stack's last byte,
+        inc     %rsp                    # and behind it
         push    $kernel_returned
         push    $2                      # the bit that is always 1
         popf

@@ -2,7 +2,7 @@
 #
 # Mode:      64-bit long mode
 # Called by: handover.s, through hop
-# Provides:  paging_build, page_zeroed, page_root, info_slot, physical_slot
+# Provides:  paging_build, page_zeroed, page_root
 # Read also: docs/protocol.md: who is mapped where, with which rights
 #
 # A virtual page number is an address / 4096. It has four indexes of nine
@@ -28,7 +28,7 @@
 
 # paging_build - build all of them
 #
-# Out:       page_root; info_slot, physical_slot
+# Out:       page_root
 # Clobbers:  all
 # ANCHOR: paging
         .globl  paging_build
@@ -39,7 +39,6 @@ paging_build:
         mov     %rax, no_execute
         call    page_zeroed
         mov     %eax, page_root
-        call    .Lslots
         xor     %ebp, %ebp              # LEVEL_1
         mov     $PF_W, %esi
 
@@ -58,19 +57,21 @@ paging_build:
         # The boot info and the stack, with a hole between them that catches
         # a stack that grew too large.
         mov     $PF_W, %esi
-        mov     info_slot, %eax
-        shl     $LEVEL_4, %rax
+        mov     info_address, %rax
+        shr     $12, %rax
         mov     info_frame, %ebx
         call    page_map
-        add     $STACK_OFFSET / PAGE_BYTES, %rax
+        mov     stack_guard, %rax
+        shr     $12, %rax
+        inc     %rax
         mov     stack_frame, %ebx
-        mov     $STACK_PAGES, %ecx
+        mov     stack_pages, %ecx
         call    page_map
 
         # Physical memory: 4 GiB whole, with small pages where the first
         # 2 MiB hold memory of different kinds.
-        mov     physical_slot, %eax
-        shl     $LEVEL_4, %rax
+        mov     physical_offset, %rax
+        shr     $12, %rax
         xor     %ebx, %ebx
         mov     $FRAMES_2M, %ecx
         call    page_map
@@ -113,8 +114,8 @@ paging_build:
         clc
         ret
 
-# The memory above 4 GiB: pages of 1 GiB where the CPU has them and usable
-# memory fills them, else of 2 MiB.
+# The memory above 4 GiB: pages of 1 GiB where the CPU has them, the address
+# allows it and usable memory fills them, else of 2 MiB.
 .Lhigh: mov     $MAP_BASE, %edi
 .Lregion:
         cmp     map_end, %edi
@@ -138,7 +139,10 @@ paging_build:
         jne     .Lsmall
         testl   $CPUID_PAGE_1G, cpu_features
         jz      .Lsmall
-        test    $FRAMES_1G - 1, %ebx
+        mov     physical_offset, %rax
+        shr     $12, %rax
+        or      %ebx, %eax
+        test    $FRAMES_1G - 1, %eax
         jnz     .Lsmall
         mov     $1, %ecx
         mov     $LEVEL_3, %ebp
@@ -148,8 +152,8 @@ paging_build:
         sub     %ebx, %ecx
         shr     $LEVEL_2, %ecx
         mov     $LEVEL_2, %ebp
-.Lmap:  mov     physical_slot, %eax
-        shl     $LEVEL_4, %rax
+.Lmap:  mov     physical_offset, %rax
+        shr     $12, %rax
         add     %rbx, %rax
         mov     $PF_W, %esi
         call    page_map
@@ -158,55 +162,6 @@ paging_build:
 .Lnext: add     $REGION_BYTES, %edi
         jmp     .Lregion
 .Lret:  ret
-
-# Chooses the slots, entries of level 4, for the boot info and for physical
-# memory: the usual ones, or the next ones that the kernel leaves free.
-.Lslots:movl    $0, info_slot
-        mov     $SLOT_BOOT_INFO, %eax
-        mov     $1, %edi
-        call    .Lfind
-        mov     %eax, info_slot
-        mov     ram_top, %edi
-        dec     %edi
-        shr     $LEVEL_4, %edi          # 512 GiB a slot
-        inc     %edi
-        mov     $SLOT_PHYSICAL, %eax
-        call    .Lfind
-        mov     %eax, physical_slot
-        ret
-
-# EAX = first candidate, EDI = how many in a row; out: EAX = the first of them
-.Lfind: mov     %eax, %edx              # EDX = slot in question
-        lea     (%rax, %rdi), %esi      # ESI = behind the last one wanted
-.Lslot: cmp     info_slot, %edx
-        je      .Ltaken
-        mov     $.Luses, %ebp
-        call    each_segment
-        jc      .Ltaken
-        inc     %edx
-        cmp     %esi, %edx
-        jne     .Lslot
-        ret
-.Ltaken:lea     1(%rdx), %eax
-        jmp     .Lfind
-
-# CF = 1: the segment lies in slot EDX, with its first or its last byte; with
-# 2 GiB at most, it lies in no third one
-.Luses: mov     P_VADDR(%rbx), %r8
-        mov     P_MEMSZ(%rbx), %r9
-        lea     -1(%r8, %r9), %r9
-        shr     $12 + LEVEL_4, %r8
-        shr     $12 + LEVEL_4, %r9
-        and     $INDEX_MASK, %r8d
-        and     $INDEX_MASK, %r9d
-        cmp     %edx, %r8d
-        je      .Lused
-        cmp     %edx, %r9d
-        je      .Lused
-        clc
-        ret
-.Lused: stc
-        ret
 
 # page_map - map consecutive pages to consecutive frames
 #
@@ -303,12 +258,8 @@ page_zeroed:
 
         .bss
         .balign 8
-        .globl  page_root, info_slot, physical_slot
+        .globl  page_root
 no_execute:                             # bit 63 where the CPU has NX, else 0
         .skip   8
 page_root:                              # address of the level-4 table
-        .skip   4
-info_slot:
-        .skip   4
-physical_slot:
         .skip   4

@@ -2,7 +2,7 @@
 #
 # Mode:      64-bit long mode
 # Called by: kernel.s, through hop
-# Provides:  kernel_plan, is_ram, frame_next, ram_top
+# Provides:  kernel_plan, is_ram, frame_next
 # Read also: regions.s, the map that it asks; paging.s, which uses the frames
 
         .include "layout.inc"
@@ -11,9 +11,9 @@
         .set    BLOCK_FRAMES, 0x200     # a block begins at full 2 MiB
 
         # Page tables that every kernel needs: the root; three each for the
-        # low MiB and the boot info, and one more for the stack's other 2 MiB;
-        # one, four and one for the first 4 GiB of physical memory.
-        .set    TABLES_FIXED, 1 + 3 + 4 + 6
+        # low MiB and the boot info; for the first 4 GiB of physical memory
+        # two, five and one, wherever they begin.
+        .set    TABLES_FIXED, 1 + 3 + 3 + 8
 
         .section .stage2, "ax"
         .code64
@@ -41,9 +41,15 @@ kernel_plan:
         call    each_segment
         call    map_make                # without what the kernel takes
         jc      .Lret
+        mov     $.Lpackage, %ebp
+        call    each_package
+        jc      .Lret
         call    .Lhigh_memory
+        mov     stack_pages, %edx
+        call    .Ltables
         mov     tables, %eax
-        add     $STACK_PAGES + 1, %eax  # and the boot info
+        add     stack_pages, %eax
+        inc     %eax                    # the boot info
         mov     $1, %ecx
         call    map_find
         jc      .Lspace
@@ -154,9 +160,33 @@ kernel_plan:
         sub     %eax, %edx
         jmp     .Ltables
 
-# Counts tables for the memory above 4 GiB; notes where it ends.
+# Finds free memory for the command line or the ramdisk, and takes it.
+.Lpackage:
+        mov     P_MEMSZ(%rbx), %rax
+        add     $PAGE_BYTES - 1, %rax
+        shr     $12, %rax
+        mov     $1, %ecx
+        call    map_find
+        jc      .Lnowhere
+        mov     %rax, %rcx
+        shl     $12, %rcx
+        mov     %rcx, P_PADDR(%rbx)
+        mov     $KIND_PACKAGE, %ecx
+        call    region_put
+        mov     %edx, %eax
+        call    identity_grow
+        push    %rbx
+        push    %rbp
+        call    map_make                # without what it takes
+        pop     %rbp
+        pop     %rbx
+        ret
+.Lnowhere:
+        mov     $msg_space, %eax
+        ret
+
+# Counts tables for the memory above 4 GiB.
 .Lhigh_memory:
-        movl    $FOUR_GIB / PAGE_BYTES, ram_top
         mov     $MAP_BASE, %esi
 .Lhigh: cmp     map_end, %esi
         je      .Ldone
@@ -165,7 +195,6 @@ kernel_plan:
         mov     4(%rsi), %edx
         cmp     $FOUR_GIB / PAGE_BYTES, %edx
         jbe     .Llow
-        mov     %edx, ram_top
         sub     (%rsi), %edx
         shr     $9, %edx                # pages of 2 MiB
         call    .Ltables
@@ -199,9 +228,7 @@ is_ram: mov     8(%rsi), %eax
 
         .bss
         .balign 4
-        .globl  frame_next, ram_top
+        .globl  frame_next
 tables: .skip   4                       # page tables, at most
 frame_next:                             # our next free frame
-        .skip   4
-ram_top:                                # the frame behind the last to map
         .skip   4

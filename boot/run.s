@@ -53,8 +53,13 @@ run_copy:
         mov     run_left, %edx
 .Lplace:test    %edx, %edx
         jnz     .Lcopy
-        cmpl    $PT_LOAD, P_TYPE(%rbx)
-        jne     .Lskip
+        mov     P_TYPE(%rbx), %eax
+        cmp     $PT_LOAD, %eax
+        je      .Lstored
+        sub     $PT_PACKAGE, %eax
+        cmp     $PACKAGES, %eax
+        jae     .Lskip
+.Lstored:
         mov     P_PADDR(%rbx), %edi
         mov     P_FILESZ(%rbx), %edx
 .Lskip: add     $P_BYTES, %ebx

@@ -13,6 +13,8 @@
 # ANCHOR: header
         .globl  stage2_header, proof_sector, proof_left, proof_sum
         .globl  kernel_sector, kernel_left, elf_sectors, allow_wx
+        .globl  stack_pages, info_address, stack_guard, physical_offset
+        .globl  stage2_header_end
 stage2_header:
         .ascii  "siso_os2"
 proof_sector:   .long   0       # first sector of what proves the kernel,
@@ -22,6 +24,12 @@ kernel_sector:  .long   0       # first sector of the kernel's ELF,
 kernel_left:    .long   0       # how many there are,
 elf_sectors:    .long   0       # how many of them hold its headers
 allow_wx:       .long   0       # 1: the user insists on W + X segments
+stack_pages:    .long   0       # of the kernel's stack
+        # Virtual memory that is not the kernel's: first and last address.
+info_address:   .quad   0, 0    # the boot info,
+stack_guard:    .quad   0, 0    # the stack with the unmapped page below it,
+physical_offset:.quad   0, 0    # physical memory
+stage2_header_end:
 # ANCHOR_END: header
 
 # ANCHOR: road

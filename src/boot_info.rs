@@ -79,6 +79,18 @@ pub struct LoaderInfo {
     /// Bit 0: the CPU has no-execute pages. Bit 1: the user has allowed pages
     /// that are writable and executable.
     pub flags: u32,
+    /// The text of `make image CMDLINE=...`.
+    command_line: Package,
+    /// The file of `make image RAMDISK=...`.
+    ramdisk: Package,
+}
+
+/// Bytes that the loader has brought along; none at all where `bytes` is 0.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Package {
+    address: u64,
+    bytes: u64,
 }
 
 const _: () = {
@@ -95,6 +107,8 @@ const _: () = {
     assert!((loader + offset_of!(LoaderInfo, a20_method)) as u64 == layout::INFO_A20);
     assert!((loader + offset_of!(LoaderInfo, memory_source)) as u64 == layout::INFO_SOURCE);
     assert!((loader + offset_of!(LoaderInfo, flags)) as u64 == layout::INFO_FLAGS);
+    assert!((loader + offset_of!(LoaderInfo, command_line)) as u64 == layout::INFO_COMMAND);
+    assert!((loader + offset_of!(LoaderInfo, ramdisk)) as u64 == layout::INFO_RAMDISK);
     assert!(size_of::<BootInfo>() as u64 == layout::INFO_END);
 };
 
@@ -110,6 +124,39 @@ impl BootInfo {
         self.regions()
             .iter()
             .filter(|region| region.kind == Kind::USABLE)
+    }
+
+    /// Where a physical address is mapped, to read and to write: any address
+    /// below 4 GiB, and above it those of RAM.
+    ///
+    /// It is a pointer, no reference: only the caller knows what is there,
+    /// and who else uses it.
+    pub fn virtual_address(&self, physical: u64) -> *mut u8 {
+        self.physical_memory_offset.wrapping_add(physical) as *mut u8
+    }
+
+    /// The command line, as it was given to the image builder; empty where
+    /// none was.
+    pub fn command_line(&self) -> &'static str {
+        // The image builder takes nothing but UTF-8.
+        core::str::from_utf8(self.loader.command_line.bytes()).unwrap_or_default()
+    }
+
+    /// The ramdisk's bytes; empty where there is none. Its memory is of kind
+    /// [`Kind::PACKAGE`]: nobody else uses it.
+    pub fn ramdisk(&self) -> &'static [u8] {
+        self.loader.ramdisk.bytes()
+    }
+}
+
+impl Package {
+    fn bytes(&self) -> &'static [u8] {
+        if self.bytes == 0 {
+            return &[];
+        }
+        // SAFETY: the loader has put so many bytes there, mapped with all of
+        // physical memory, and marked them as in use.
+        unsafe { core::slice::from_raw_parts(self.address as *const u8, self.bytes as usize) }
     }
 }
 

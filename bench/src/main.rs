@@ -20,7 +20,8 @@ use boots::{Boot, Contender, SIZES};
 use budgets::Budgets;
 use count::Counter;
 use siso_image::elf::Kernel;
-use siso_image::image::Image;
+use siso_image::image::{Image, Packages};
+use siso_image::manifest::Manifest;
 use siso_image::{LOADER, SECTOR, qemu};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -188,7 +189,9 @@ fn ours(folder: &Path) -> Result<Contender, String> {
 /// Makes a disk of a kernel's ELF file.
 fn disk(file: &[u8], path: &Path) -> Result<Boot, String> {
     let kernel = Kernel::parse(file, false).map_err(|error| error.to_string())?;
-    tools::write(path, &Image::new(&kernel).bytes)?;
+    let image = Image::new(&kernel, &Manifest::default(), &Packages::default());
+    let image = image.map_err(|error| error.to_string())?;
+    tools::write(path, &image.bytes)?;
     Ok(Boot::new(path.into(), kernel.entry))
 }
 
@@ -218,7 +221,7 @@ impl DebugKernel {
             bytes: file.len(),
             loaded: kernel.segments.iter().map(|one| one.header.filesz).sum(),
             whole: count(&file, "debug.img")?,
-            reduced: count(&kernel.reduced().0, "reduced.img")?,
+            reduced: count(&kernel.reduced(&[]).0, "reduced.img")?,
         })
     }
 }

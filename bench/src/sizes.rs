@@ -4,8 +4,9 @@ use crate::boots::{Contender, SIZES, median_run};
 use crate::text::{count, exact, size, table};
 use crate::tools;
 use siso_image::elf::Kernel;
-use siso_image::image::Image;
+use siso_image::image::{Image, Packages};
 use siso_image::layout::*;
+use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
 use siso_image::{LOADER, LOADER_ELF};
 use std::collections::BTreeMap;
@@ -107,7 +108,8 @@ pub fn disk(kernels: [(&str, &Path); 2]) -> Result<String, String> {
     for (name, path) in kernels {
         let file = tools::read(path)?;
         let kernel = Kernel::parse(&file, false).map_err(|error| error.to_string())?;
-        let image = Image::new(&kernel);
+        let image = Image::new(&kernel, &Manifest::default(), &Packages::default());
+        let image = image.map_err(|error| error.to_string())?;
         let read = image.used_sectors * SECTOR_BYTES as usize;
         rows.push(row(&format!("{name}: ELF file"), file.len() as u64, None));
         rows.push(row("its image, as far as it is read", read as u64, None));

@@ -21,6 +21,8 @@
         .set    FLAG_ZF,     0x0040
         .set    FLAG_IF,     0x0200
         .set    SMAP,        0x534d4150
+        .set    PAINT,       0xa5a5a5a5 # what memory is filled with that is
+                                        # nobody's, before the mutants
 
         # From BP, behind `push %bp; mov %sp, %bp` in a hook:
         .set    AT_FLAGS,    6
@@ -62,7 +64,7 @@ own_segment:
 
         .globl  entry_cs, entry_dl, drive, lba_absent, lba_cf_only
         .globl  lba_bit_clear, lba_works, reads_fail, reads_good, reads_wrong
-        .globl  sectors_max, clobber, packet_changed, geometry_none
+        .globl  sectors_max, sectors_4096, clobber, packet_changed, geometry_none
         .globl  stack_deep, interrupts_on, interrupts_off, gdtr_changed, kib, a20_closed, a20_lies
         .globl  trap_kind, trap_port, trap_port2, e820_mode, e820_bytes
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
@@ -79,6 +81,7 @@ reads_fail:     .word   0       # the first reads fail
 reads_good:     .word   0       # after so many good ones,
 reads_wrong:    .word   0       # so many come wrong, and nothing is said
 sectors_max:    .word   127     # more in a call are refused
+sectors_4096:   .word   0       # the drive's sectors have 4096 bytes
 clobber:        .word   0       # every register that may change does
 packet_changed: .word   0       # and the count in the disk address packet
 geometry_none:  .word   0       # AH=08h: no error and no sectors
@@ -141,6 +144,20 @@ main:   mov     %cs, %ax
         hook    0x10, hook10, old10
         hook    0x13, hook13, old13
         hook    0x15, hook15, old15
+        cmpw    $0, mutants
+        je      .Lpainted
+        push    %es
+        mov     $0x600 >> 4, %ax
+        mov     $(0x1000 - 0x600) / 4, %cx
+        call    paint
+        mov     $0x3600, %ax
+.Lpaint:mov     $0x1000 / 4, %cx
+        call    paint
+        add     $0x100, %ax
+        cmp     $0x8000, %ax
+        jne     .Lpaint
+        pop     %es
+.Lpainted:
         cmpl    $0, loop_end
         je      .Lhooked
         hook    0x16, hook16, old16
@@ -220,6 +237,15 @@ again:  xor     %ax, %ax
         xor     %ax, %ax
         mov     %ax, %ds
         lret
+
+# Paints CX dwords from AX:0 on. Clobbers CX, DI, ES.
+paint:  push    %eax
+        mov     %ax, %es
+        xor     %di, %di
+        mov     $PAINT, %eax
+        rep stosl
+        pop     %eax
+        ret
 
 # Flips the bit if it is in these sectors. EAX = first, ECX = how many, ES:DI =
 # where they are.
@@ -443,7 +469,11 @@ hook13: cmp     %cs:drive, %dl
         popl    %cs:sector
         call    .Lallowed
         jc      .Lerror
-        pushf
+        cmpw    $0, %cs:sectors_4096    # eight of the drive's for one
+        je      .L512
+        shlw    $3, 2(%si)
+        shll    $3, 8(%si)
+.L512:  pushf
         lcall   *%cs:old13
         jc      failure
         cmpw    $0, %cs:packet_changed
@@ -452,7 +482,9 @@ hook13: cmp     %cs:drive, %dl
 .Lread: call    .Lspoil
         jmp     .Lcalled
 
-.Lchs:  push    %ax
+.Lchs:  cmpw    $0, %cs:sectors_4096    # has no geometry
+        jne     .Lerror
+        push    %ax
         xor     %ah, %ah
         mov     %ax, %cs:count
         pop     %ax
@@ -696,7 +728,8 @@ segment:.word   0
 function:
         .byte   0
 
-# What E820 tells, or which bits are flipped: to the end of our memory.
+# What E820 tells, or which bits are flipped: to the end of our memory. The
+# mutants need no more of it than this.
         .balign 4
-table:
-mutant: .org    SECTORS * 512
+table:  .set    mutant, table + 1024
+        .org    SECTORS * 512

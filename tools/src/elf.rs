@@ -3,8 +3,9 @@
 //! Source: ELF-64 Object File Format 1.5. The loader checks the same rules
 //! again (`boot/elf.s`), but here there is room to say what is wrong.
 
-use crate::layout::{ELF_SECTORS_MAX, ONE_MIB, PAGE_BYTES};
-use crate::{SECTOR, sectors};
+use crate::layout::{ELF_SECTORS_MAX, ONE_MIB, PACKAGES, PAGE_BYTES};
+use crate::{SECTOR, relocate, sectors};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Bytes of an ELF header and of a program header.
@@ -12,6 +13,7 @@ const E_BYTES: u64 = 64;
 const P_BYTES: u64 = 56;
 
 const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const PT_TLS: u32 = 7;
 const PF_X: u32 = 1;
@@ -22,8 +24,12 @@ const EM_X86_64: u16 = 62;
 /// Where `e_phnum` says that the number stands elsewhere.
 const PN_XNUM: u16 = 0xffff;
 
-/// The most program headers that the loader has room for.
-pub const HEADERS_MAX: usize = ((ELF_SECTORS_MAX * SECTOR as u64 - E_BYTES) / P_BYTES) as usize;
+/// The most program headers that the loader has room for, besides those of a
+/// command line and a ramdisk.
+pub const HEADERS_MAX: usize =
+    ((ELF_SECTORS_MAX * SECTOR as u64 - E_BYTES) / P_BYTES - PACKAGES) as usize;
+/// Where a position-independent kernel goes that was linked to address 0.
+const BASE: u64 = 0x20_0000;
 
 /// A kernel that the loader can start.
 #[derive(Debug)]
@@ -44,7 +50,7 @@ pub struct Segment<'a> {
     /// Its program header, as it stands in the file.
     pub header: Header,
     /// The `p_filesz` bytes that are stored.
-    pub bytes: &'a [u8],
+    pub bytes: Cow<'a, [u8]>,
 }
 
 /// A program header, without its type.
@@ -87,7 +93,7 @@ pub enum Error {
     Not64Bit,
     NotLittleEndian,
     Machine(u16),
-    Relocatable,
+    Relocation(relocate::Error),
     NotExecutable(u16),
     Dynamic,
     Truncated(&'static str),
@@ -112,10 +118,10 @@ impl fmt::Display for Error {
             Not64Bit => write!(f, "a 32-bit ELF file; the kernel must be 64-bit"),
             NotLittleEndian => write!(f, "a big-endian ELF file"),
             Machine(machine) => write!(f, "for machine {machine}, not x86-64 (62)"),
-            Relocatable => write!(
+            Relocation(error) => write!(
                 f,
-                "a position-independent executable; link it statically to a fixed address \
-                 (rustc: -C relocation-model=static)"
+                "position-independent, but {error}; link it statically (rustc: -C \
+                 relocation-model=static)"
             ),
             NotExecutable(kind) => write!(f, "ELF type {kind}, not an executable (2)"),
             Dynamic => write!(f, "wants a dynamic linker; the kernel must be static"),
@@ -159,17 +165,29 @@ impl<'a> Kernel<'a> {
     /// Reads a kernel from the bytes of its ELF file. With `allow_wx` a page
     /// may be both writable and executable.
     pub fn parse(file: &'a [u8], allow_wx: bool) -> Result<Self, Error> {
-        let (entry, headers) = headers(file)?;
+        let (file_kind, entry, mut headers) = headers(file)?;
+        let loads = headers.iter().filter(|(kind, _)| *kind == PT_LOAD);
+        let lowest = loads.map(|(_, header)| header.vaddr).min();
+        // What is linked to a place of its own stays there.
+        let bias = match lowest {
+            Some(..ONE_MIB) if file_kind == ET_DYN => BASE,
+            _ => 0,
+        };
+        let entry = entry.wrapping_add(bias);
         let mut segments = Vec::new();
         let mut tls = None;
-        for (kind, header) in headers {
-            match kind {
+        let mut dynamic = None;
+        for (kind, header) in &mut headers {
+            header.vaddr = header.vaddr.wrapping_add(bias);
+            header.paddr = header.paddr.wrapping_add(bias);
+            match *kind {
                 PT_LOAD if header.memsz == 0 && header.filesz == 0 => {}
                 PT_LOAD => segments.push(Segment {
-                    header,
-                    bytes: loaded(file, &header)?,
+                    header: *header,
+                    bytes: loaded(file, header)?.into(),
                 }),
-                PT_TLS => tls = Some(header),
+                PT_TLS => tls = Some(*header),
+                PT_DYNAMIC => dynamic = Some(*header),
                 PT_INTERP => return Err(Error::Dynamic),
                 _ => {}
             }
@@ -183,6 +201,9 @@ impl<'a> Kernel<'a> {
         }
         segments.sort_by_key(|segment| segment.header.vaddr);
         check_neighbours(&segments)?;
+        if let Some(dynamic) = dynamic.filter(|_| file_kind == ET_DYN) {
+            relocate::relocate(&mut segments, &dynamic, bias).map_err(Error::Relocation)?;
+        }
         let writable_code = match check_rights(&segments) {
             Ok(()) => false,
             Err(_) if allow_wx => true,
@@ -204,10 +225,11 @@ impl<'a> Kernel<'a> {
     }
 
     /// The reduced ELF: headers, then the bytes of each segment, in whole
-    /// sectors; nothing that is not loaded. Also how many sectors the headers
-    /// take.
-    pub fn reduced(&self) -> (Vec<u8>, usize) {
-        let count = self.segments.len() + usize::from(self.tls.is_some());
+    /// sectors; nothing that is not loaded. Behind the segments stand the
+    /// packages, each with the type of its program header. Also how many
+    /// sectors the headers take.
+    pub fn reduced(&self, packages: &[(u64, &[u8])]) -> (Vec<u8>, usize) {
+        let count = self.segments.len() + packages.len() + usize::from(self.tls.is_some());
         let header_bytes = E_BYTES as usize + count * P_BYTES as usize;
         let header_sectors = sectors(header_bytes);
 
@@ -236,12 +258,25 @@ impl<'a> Kernel<'a> {
             push_header(&mut file, PT_LOAD, &Header { offset, ..*header });
             offset += (sectors(header.filesz as usize) * SECTOR) as u64;
         }
+        for (kind, bytes) in packages {
+            let header = Header {
+                flags: 0,
+                offset,
+                vaddr: 0,
+                paddr: 0,
+                filesz: bytes.len() as u64,
+                memsz: bytes.len() as u64,
+            };
+            push_header(&mut file, *kind as u32, &header);
+            offset += (sectors(bytes.len()) * SECTOR) as u64;
+        }
         if let Some(tls) = &tls {
             push_header(&mut file, PT_TLS, tls);
         }
         file.resize(header_sectors * SECTOR, 0);
-        for segment in &self.segments {
-            file.extend(segment.bytes);
+        let segments = self.segments.iter().map(|segment| &*segment.bytes);
+        for bytes in segments.chain(packages.iter().map(|(_, bytes)| *bytes)) {
+            file.extend(bytes);
             file.resize(sectors(file.len()) * SECTOR, 0);
         }
         (file, header_sectors)
@@ -264,7 +299,7 @@ fn push_header(file: &mut Vec<u8>, kind: u32, header: &Header) {
 }
 
 /// The little-endian number of `N` bytes at `offset`.
-fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> {
+pub(crate) fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> {
     let bytes = file.get(offset..offset.checked_add(N)?)?;
     Some(
         bytes
@@ -274,8 +309,9 @@ fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> {
     )
 }
 
-/// Checks the ELF header; returns the entry point and the program headers.
-fn headers(file: &[u8]) -> Result<(u64, Vec<(u32, Header)>), Error> {
+/// Checks the ELF header; returns its type, the entry point and the program
+/// headers.
+fn headers(file: &[u8]) -> Result<(u16, u64, Vec<(u32, Header)>), Error> {
     if !file.starts_with(b"\x7fELF") {
         return Err(Error::NotElf);
     }
@@ -295,10 +331,8 @@ fn headers(file: &[u8]) -> Result<(u64, Vec<(u32, Header)>), Error> {
     if machine != EM_X86_64 {
         return Err(Error::Machine(machine));
     }
-    match kind {
-        ET_EXEC => {}
-        ET_DYN => return Err(Error::Relocatable),
-        _ => return Err(Error::NotExecutable(kind)),
+    if ![ET_EXEC, ET_DYN].contains(&kind) {
+        return Err(Error::NotExecutable(kind));
     }
     let (size, count) = (half(54), half(56));
     if count == 0 {
@@ -332,6 +366,7 @@ fn headers(file: &[u8]) -> Result<(u64, Vec<(u32, Header)>), Error> {
         .map(read)
         .collect::<Option<Vec<_>>>();
     Ok((
+        kind,
         entry,
         headers.ok_or(Error::Truncated("its program headers"))?,
     ))

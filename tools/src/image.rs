@@ -2,6 +2,8 @@
 
 use crate::elf::Kernel;
 use crate::layout::*;
+use crate::manifest::Manifest;
+use crate::places::{self, Places};
 use crate::{LOADER, SECTOR, disk, sectors, sum};
 use std::path::Path;
 
@@ -16,10 +18,38 @@ pub struct Image {
     pub used_sectors: usize,
 }
 
+/// What a kernel may be given along; nothing where it is empty.
+#[derive(Clone, Debug, Default)]
+pub struct Packages {
+    /// A text for the kernel.
+    pub command_line: String,
+    /// A file's bytes.
+    pub ramdisk: Vec<u8>,
+}
+
+impl Packages {
+    /// Those that there are, each with the type of its program header.
+    fn list(&self) -> Vec<(u64, &[u8])> {
+        let all = [
+            (PT_PACKAGE, self.command_line.as_bytes()),
+            (PT_RAMDISK, &self.ramdisk),
+        ];
+        all.into_iter()
+            .filter(|(_, bytes)| !bytes.is_empty())
+            .collect()
+    }
+}
+
 impl Image {
-    /// Joins the loader and a kernel.
-    pub fn new(kernel: &Kernel) -> Self {
-        let (elf, elf_sectors) = kernel.reduced();
+    /// Joins the loader, a kernel, what its manifest asks for, and what it is
+    /// given along.
+    pub fn new(
+        kernel: &Kernel,
+        manifest: &Manifest,
+        packages: &Packages,
+    ) -> Result<Self, places::Error> {
+        let places = Places::choose(kernel, manifest)?;
+        let (elf, elf_sectors) = kernel.reduced(&packages.list());
         let proof_sector = sectors(LOADER.len()) as u32;
         let proof_sectors = proof_sectors(elf_runs(&elf, elf_sectors));
         let kernel_sector = proof_sector + proof_sectors as u32;
@@ -45,6 +75,15 @@ impl Image {
         put(KERNEL_LEFT, &(sectors(elf.len()) as u32).to_le_bytes());
         put(ELF_SECTORS, &(elf_sectors as u32).to_le_bytes());
         put(ALLOW_WX, &u32::from(kernel.writable_code).to_le_bytes());
+        put(STACK_PAGES, &(places.stack_pages as u32).to_le_bytes());
+        for (address, place) in [
+            (INFO_ADDRESS, places.boot_info),
+            (STACK_GUARD, places.stack),
+            (PHYSICAL_OFFSET, places.physical),
+        ] {
+            put(address, &place.first.to_le_bytes());
+            put(address + 8, &place.last.to_le_bytes());
+        }
 
         let stage2_sum = sum::stage2(&bytes[SECTOR..]);
         bytes[(STAGE2_SUM - STAGE1_BASE) as usize..][..4]
@@ -56,10 +95,10 @@ impl Image {
         let extent = disk::extent(bytes.len());
         disk::partition(&mut bytes[..SECTOR], extent, stage2_sum);
         bytes.resize(extent.bytes, 0);
-        Image {
+        Ok(Image {
             bytes,
             used_sectors,
-        }
+        })
     }
 
     /// One line about it, for who made it.

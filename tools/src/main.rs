@@ -1,8 +1,9 @@
 //! The command line.
 
 use siso_image::elf::Kernel;
-use siso_image::image::Image;
-use siso_image::{LOADER_ELF, layout, output, qemu, run};
+use siso_image::image::{Image, Packages};
+use siso_image::manifest::Manifest;
+use siso_image::{LOADER_ELF, layout, new, output, qemu, run, test};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,16 +11,25 @@ use std::{env, fs};
 
 const USAGE: &str = "\
 usage: siso-image build KERNEL -o IMAGE    make a disk image of a kernel
-       siso-image run KERNEL [FLAGS]       boot a kernel in QEMU
+       siso-image run KERNEL [FLAGS]       boot a kernel in QEMU; what `cargo test`
+                                           has built is run as `test` does it
+       siso-image test KERNEL [WORDS]      boot a kernel that tests itself; WORDS
+                                           are its command line
        siso-image picture KERNEL -o PNG    boot it, take a picture of the screen
        siso-image usb KERNEL DEVICE        write a bootable stick: asks first, then
                                            erases it (on Linux)
+       siso-image new FOLDER               make a new kernel to begin with
        siso-image loader -o FILE           write the loader's ELF file, with its
                                            symbols, for a debugger
        siso-image size                     bytes used and free in both stages
 
-  --wx   (build, run, picture, usb) allow pages that are writable and executable
-  FLAGS  more arguments for QEMU; also $QEMU_FLAGS; $QEMU names another QEMU";
+  --wx                 allow pages that are writable and executable
+  --command-line TEXT  give the kernel a text
+  --ramdisk FILE       give the kernel a file
+  --manifest FILE      do what this Cargo.toml asks for in its tables
+                       [package.metadata.bootloader] and .bootimage
+  FLAGS                more arguments for QEMU; also $QEMU_FLAGS; $QEMU names
+                       another QEMU, $TIMEOUT a time limit in seconds";
 
 fn main() -> ExitCode {
     let text = |argument: OsString| {
@@ -44,29 +54,45 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     } else {
         args.remove(0)
     };
-    let wx = take_flag(&mut args, "--wx");
     match name.as_str() {
         "build" => {
+            let recipe = Recipe::take(&mut args)?;
             let output = take_output(&mut args)?;
-            let image = image(&only_kernel(&args)?, wx)?;
+            let image = recipe.image(&only_kernel(&args)?)?;
             write(&output, &image.bytes)?;
             println!("{}", image.describe(&output));
             Ok(())
         }
         "run" => {
+            let recipe = Recipe::take(&mut args)?;
             let kernel = take_kernel(&mut args)?;
-            with_image(&kernel, wx, |image| run::run(image, &flags(args)))
+            if test::is_test(&kernel) {
+                return run_test(recipe, &kernel, &args);
+            }
+            let flags = [recipe.manifest.run_args.clone(), args, more_flags()].concat();
+            recipe.with_image(&kernel, |image| run::run(image, &flags))
+        }
+        "test" => {
+            let recipe = Recipe::take(&mut args)?;
+            let kernel = take_kernel(&mut args)?;
+            run_test(recipe, &kernel, &args)
         }
         "picture" => {
+            let recipe = Recipe::take(&mut args)?;
             let output = take_output(&mut args)?;
-            with_image(&only_kernel(&args)?, wx, |image| {
-                run::picture(image, &output, &flags(vec![]))
+            recipe.with_image(&only_kernel(&args)?, |image| {
+                run::picture(image, &output, &more_flags())
             })
         }
         "usb" => {
+            let recipe = Recipe::take(&mut args)?;
             let kernel = take_kernel(&mut args)?;
-            usb(&image(&kernel, wx)?, &only_device(&args)?)
+            usb(&recipe.image(&kernel)?, &only_device(&args)?)
         }
+        "new" => match &args[..] {
+            [folder] => new::make(Path::new(folder)),
+            _ => Err(format!("which FOLDER?\n{USAGE}")),
+        },
         "loader" => write(&take_output(&mut args)?, LOADER_ELF),
         "size" => {
             size();
@@ -80,18 +106,82 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     }
 }
 
-fn take_flag(args: &mut Vec<String>, flag: &str) -> bool {
-    let found = args.iter().position(|arg| arg == flag);
-    found.map(|at| args.remove(at)).is_some()
+/// What an image is made of, besides the kernel.
+struct Recipe {
+    wx: bool,
+    manifest: Manifest,
+    packages: Packages,
+}
+
+impl Recipe {
+    /// Takes the options out of the arguments.
+    fn take(args: &mut Vec<String>) -> Result<Recipe, String> {
+        let wx = args.iter().position(|arg| arg == "--wx");
+        let ramdisk = match take_value(args, "--ramdisk")? {
+            Some(file) => fs::read(&file).map_err(|error| format!("{file}: {error}"))?,
+            None => Vec::new(),
+        };
+        Ok(Recipe {
+            wx: wx.map(|at| args.remove(at)).is_some(),
+            manifest: match take_value(args, "--manifest")? {
+                Some(file) => Manifest::read(Path::new(&file))?,
+                None => Manifest::of_cargo()?,
+            },
+            packages: Packages {
+                command_line: take_value(args, "--command-line")?.unwrap_or_default(),
+                ramdisk,
+            },
+        })
+    }
+
+    fn image(&self, kernel: &Path) -> Result<Image, String> {
+        let about = |error: &dyn std::fmt::Display| format!("{}: {error}", kernel.display());
+        let file = fs::read(kernel).map_err(|error| about(&error))?;
+        let kernel = Kernel::parse(&file, self.wx).map_err(|error| about(&error))?;
+        Image::new(&kernel, &self.manifest, &self.packages).map_err(|error| about(&error))
+    }
+
+    /// Makes an image for a while.
+    fn with_image(
+        &self,
+        kernel: &Path,
+        then: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let image = self.image(kernel)?;
+        let folder = qemu::temporary_folder().map_err(|error| error.to_string())?;
+        let file = folder.join("siso_os.img");
+        let done = write(&file, &image.bytes).and_then(|()| then(&file));
+        let _ = fs::remove_dir_all(folder); // in the folder for such things
+        done
+    }
+}
+
+/// Boots a kernel that tests itself; the words are its command line, unless
+/// it has one already.
+fn run_test(mut recipe: Recipe, kernel: &Path, words: &[String]) -> Result<(), String> {
+    if recipe.packages.command_line.is_empty() {
+        recipe.packages.command_line = words.join(" ");
+    }
+    let limit = run::time_limit()?;
+    recipe
+        .with_image(kernel, |image| {
+            test::run(image, &recipe.manifest, limit, &more_flags())
+        })
+        .map_err(|error| format!("{}: {error}", kernel.display()))
+}
+
+/// Takes an option with a value out of the arguments.
+fn take_value(args: &mut Vec<String>, option: &str) -> Result<Option<String>, String> {
+    match args.iter().position(|arg| arg == option) {
+        Some(at) if at + 1 < args.len() => Ok(args.drain(at..at + 2).next_back()),
+        Some(_) => Err(format!("{option} wants a value\n{USAGE}")),
+        None => Ok(None),
+    }
 }
 
 fn take_output(args: &mut Vec<String>) -> Result<PathBuf, String> {
-    match args.iter().position(|arg| arg == "-o") {
-        Some(at) if at + 1 < args.len() => {
-            Ok(args.drain(at..at + 2).next_back().into_iter().collect())
-        }
-        _ => Err(format!("where to? -o FILE is missing\n{USAGE}")),
-    }
+    let output = take_value(args, "-o")?.map(PathBuf::from);
+    output.ok_or_else(|| format!("where to? -o FILE is missing\n{USAGE}"))
 }
 
 fn take_kernel(args: &mut Vec<String>) -> Result<PathBuf, String> {
@@ -117,32 +207,10 @@ fn only_device(args: &[String]) -> Result<PathBuf, String> {
     }
 }
 
-/// Those of the command line, then those of the environment.
-fn flags(mut args: Vec<String>) -> Vec<String> {
+/// More arguments for QEMU, from the environment.
+fn more_flags() -> Vec<String> {
     let more = env::var("QEMU_FLAGS").unwrap_or_default();
-    args.extend(more.split_whitespace().map(String::from));
-    args
-}
-
-fn image(kernel: &Path, wx: bool) -> Result<Image, String> {
-    let about = |error: &dyn std::fmt::Display| format!("{}: {error}", kernel.display());
-    let file = fs::read(kernel).map_err(|error| about(&error))?;
-    let kernel = Kernel::parse(&file, wx).map_err(|error| about(&error))?;
-    Ok(Image::new(&kernel))
-}
-
-/// Makes an image for a while.
-fn with_image(
-    kernel: &Path,
-    wx: bool,
-    then: impl FnOnce(&Path) -> Result<(), String>,
-) -> Result<(), String> {
-    let image = image(kernel, wx)?;
-    let folder = qemu::temporary_folder().map_err(|error| error.to_string())?;
-    let file = folder.join("siso_os.img");
-    let done = write(&file, &image.bytes).and_then(|()| then(&file));
-    let _ = fs::remove_dir_all(folder); // in the folder for such things
-    done
+    more.split_whitespace().map(String::from).collect()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {

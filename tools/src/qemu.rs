@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -32,6 +33,8 @@ pub fn program() -> String {
 /// A machine without a window, and its monitor.
 pub struct Machine {
     child: Child,
+    /// None where QEMU has ended before it could be reached.
+    monitor: Option<UnixStream>,
     files: Files,
 }
 
@@ -135,21 +138,28 @@ impl Machine {
     pub fn start(arguments: &[impl AsRef<str>]) -> io::Result<Machine> {
         let files = Files(temporary_folder()?);
         let file = |kind: &str, name: &str| format!("{kind}{}", files.0.join(name).display());
+        let socket = files.0.join("monitor");
         let mut child = Command::new(program())
-            .args(["-display", "none", "-no-reboot", "-monitor", "stdio"])
+            .args(["-display", "none", "-no-reboot"])
             .args([
+                "-monitor",
+                &format!("unix:{},server=on,wait=off", socket.display()),
                 "-serial",
                 &file("file:", "serial"),
                 "-debugcon",
                 &file("file:", "debug"),
             ])
             .args(arguments.iter().map(AsRef::as_ref))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
             .stderr(fs::File::create(files.0.join("stderr"))?)
             .spawn()?;
-        let _ = child.stdout.as_mut().map(read_answer); // its greeting
-        Ok(Machine { child, files })
+        let mut monitor = connect(&mut child, &socket)?;
+        let _ = monitor.as_mut().map(read_answer); // its greeting
+        Ok(Machine {
+            child,
+            monitor,
+            files,
+        })
     }
 
     /// The arguments for a disk image on QEMU's usual drive.
@@ -161,11 +171,9 @@ impl Machine {
 
     /// Sends a command to the monitor and returns what it says.
     pub fn command(&mut self, command: &str) -> io::Result<String> {
-        let (Some(stdin), Some(stdout)) = (&mut self.child.stdin, &mut self.child.stdout) else {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        };
-        writeln!(stdin, "{command}")?;
-        let answer = read_answer(stdout)?;
+        let monitor = self.monitor.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        writeln!(monitor, "{command}")?;
+        let answer = read_answer(monitor)?;
         // The first line is the command's echo.
         Ok(answer
             .split_once('\n')
@@ -298,6 +306,17 @@ impl Drop for Machine {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
+}
+
+/// Connects to QEMU's monitor, as soon as it is there.
+fn connect(child: &mut Child, socket: &Path) -> io::Result<Option<UnixStream>> {
+    while child.try_wait()?.is_none() {
+        if let Ok(monitor) = UnixStream::connect(socket) {
+            return Ok(Some(monitor));
+        }
+        sleep(Duration::from_millis(5));
+    }
+    Ok(None)
 }
 
 fn read_answer(from: &mut impl Read) -> io::Result<String> {

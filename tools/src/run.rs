@@ -11,11 +11,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Boots an image; `flags` are more arguments for QEMU.
+/// Boots an image; `flags` are more arguments for QEMU. Where they are about
+/// the serial line, it is not shown in the terminal by us.
 pub fn run(image: &Path, flags: &[String]) -> Result<(), String> {
     if display() {
         if window() {
-            return interactive(image, &["-serial", "stdio"], flags);
+            let theirs = ["-serial", "-nographic"];
+            let serial = match flags.iter().any(|flag| theirs.contains(&flag.as_str())) {
+                true => &[][..],
+                false => &["-serial", "stdio"],
+            };
+            return interactive(image, serial, flags);
         }
         eprintln!("This QEMU has no window to open (`make doctor` tells how to get it).");
     }
@@ -104,11 +110,18 @@ fn not_started(error: &std::io::Error) -> String {
     )
 }
 
-/// How long to wait for a kernel to come to rest: `$TIMEOUT` seconds, or 60.
+/// How long to wait for a kernel to come to rest.
 fn timeout() -> Result<Duration, String> {
-    let seconds = env::var("TIMEOUT").unwrap_or_else(|_| "60".into());
+    Ok(time_limit()?.unwrap_or(Duration::from_secs(60)))
+}
+
+/// `$TIMEOUT` in seconds, if it is set.
+pub fn time_limit() -> Result<Option<Duration>, String> {
+    let Ok(seconds) = env::var("TIMEOUT") else {
+        return Ok(None);
+    };
     match seconds.parse() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
         Err(_) => Err(format!("TIMEOUT={seconds}: wants a number of seconds")),
     }
 }

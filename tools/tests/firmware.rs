@@ -138,6 +138,11 @@ fn disk_reads() {
         ),
         case("127 sectors are the most", &[("sectors_max", 127)], Boots),
         case(
+            "sectors of 4,096 bytes",
+            &[("sectors_4096", 1)],
+            Says("E2 stage 2 bad"),
+        ),
+        case(
             "changes the packet's count",
             &[("packet_changed", 1)],
             Boots,

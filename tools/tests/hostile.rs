@@ -7,14 +7,18 @@
 mod common;
 
 use common::bad_bios::BadBios;
-use common::looping::{BOOTS, NO_HANG, Outcomes, full, run};
-use common::{Disk, Random, field, kernel, kernel_that_resets, row};
+use common::looping::{BOOTS, NO_HANG, Outcomes, full, run_and_look};
+use common::{Disk, Folder, Random, field, kernel, kernel_that_resets, plain, row};
 use siso_image::elf::Kernel;
-use siso_image::image::Image;
+use siso_image::image::{Image, Packages};
 use siso_image::layout::*;
+use siso_image::manifest::Manifest;
+use siso_image::qemu::Machine;
 use siso_image::{SECTOR, sum};
 use std::fs;
 
+/// Where the last segment of the changed kernels was linked to.
+const LAST_SEGMENT: u64 = 0x20_2000;
 const EHDR: usize = 64;
 const PHDR: usize = 56;
 /// Fields of the ELF header: offset, bytes.
@@ -62,7 +66,7 @@ fn mutate(file: &mut [u8], random: &mut Random) {
         let theirs = |offset: usize| {
             u64::from_le_bytes(file[other + offset..][..8].try_into().expect("eight bytes"))
         };
-        let new = match random.below(16) {
+        let new = match random.below(20) {
             0 => 0,
             1 => u64::MAX,
             2 => u64::MAX - random.below(0x3000),
@@ -80,6 +84,15 @@ fn mutate(file: &mut [u8], random: &mut Random) {
             14 => theirs(16)
                 .wrapping_add(theirs(40))
                 .wrapping_sub(random.below(2)), // and end
+            15 => PT_PACKAGE - 1 + random.below(4),
+            16 | 17 => {
+                let places = MEMORY.map(|(_, end, _)| end);
+                let slots = [SLOT_BOOT_INFO, SLOT_PHYSICAL].map(|slot| slot * SLOT_BYTES);
+                let places = [&places[..], &slots].concat();
+                places[random.below(places.len() as u64) as usize] + random.below(7) * 0x1000
+                    - 0x3000
+                    - random.below(2)
+            }
             _ => random.below(1 << 32) << 32 | random.below(1 << 32),
         };
         file[at..][..bytes].copy_from_slice(&new.to_le_bytes()[..bytes]);
@@ -99,15 +112,22 @@ fn the_image_builder() {
         mutate(&mut file, &mut random);
         match Kernel::parse(&file, false) {
             Err(error) => {
-                let said = error.to_string();
-                assert!(!said.is_empty() && said.lines().count() == 1, "{said}");
+                one_sentence(&error.to_string());
                 refused += 1;
             }
             Ok(kernel) => {
                 rules_are_kept(&kernel);
-                let image = Image::new(&kernel);
-                assert!(image.used_sectors * SECTOR <= image.bytes.len());
-                made += 1;
+                let manifest = Manifest::default();
+                match Image::new(&kernel, &manifest, &Packages::default()) {
+                    Err(error) => {
+                        one_sentence(&error.to_string());
+                        refused += 1;
+                    }
+                    Ok(image) => {
+                        assert!(image.used_sectors * SECTOR <= image.bytes.len());
+                        made += 1;
+                    }
+                }
             }
         }
     }
@@ -122,6 +142,10 @@ fn the_image_builder() {
         refused > 10_000 && made > 100,
         "{refused} refused, {made} made"
     );
+}
+
+fn one_sentence(said: &str) {
+    assert!(!said.is_empty() && said.lines().count() == 1, "{said}");
 }
 
 /// The rules of docs/protocol.md, said once more in other words.
@@ -152,55 +176,150 @@ fn rules_are_kept(kernel: &Kernel) {
             && u128::from(kernel.entry) < first + u128::from(header.filesz);
     }
     assert!(entry);
-    let (reduced, _) = kernel.reduced();
+    let (reduced, _) = kernel.reduced(&[]);
     let again = Kernel::parse(&reduced, false).expect("it can be read again");
-    assert_eq!(again.reduced().0, reduced);
+    assert_eq!(again.reduced(&[]).0, reduced);
 }
 
-/// Mutates the headers on the disk, and makes all sums right again: stage 2
-/// starts the kernel or says why not; it never hangs, and never faults.
+/// Memory as the BIOS tells it to stage 2: first byte, byte behind, type. What
+/// is in none of these, and what is not of type 1, is not the loader's.
+const MEMORY: [(u64, u64, u32); 6] = [
+    (0, 0x9_f000, 1),
+    (0x10_0000, 0x18_0000, 1),
+    (0x18_0000, 0x1c_0000, 2),
+    (0x1c_0000, 0x80_0000, 1),
+    (0x80_0000, 0x90_0000, 3),
+    (0x90_0000, 0x400_0000, 1),
+];
+/// What of that is painted, and looked at afterwards: in low memory by
+/// `bad_bios.s`, the rest by QEMU.
+const LOW_PAINT: [(u64, u64); 2] = [(0x600, 0x1000), (0x3_6000, 0x8_0000)];
+const HIGH_PAINT: [(u64, u64); 3] = [
+    (0x18_0000, 0x1c_0000),
+    (0x80_0000, 0x90_0000),
+    (0x400_0000, 0x440_0000),
+];
+const PAINT: u8 = 0xa5;
+
+/// QEMU's arguments that paint the memory above 1 MiB.
+fn paint(folder: &Folder) -> Vec<String> {
+    let mut arguments = Vec::new();
+    for (first, end) in HIGH_PAINT {
+        let file = folder.0.join(format!("{first:x}"));
+        fs::write(&file, vec![PAINT; (end - first) as usize]).expect("a file can be written");
+        let device = format!(
+            "loader,file={},addr={first:#x},force-raw=on",
+            file.display()
+        );
+        arguments.extend(["-device".into(), device]);
+    }
+    arguments
+}
+
+fn paint_is_whole(machine: &mut Machine) {
+    for (first, end) in LOW_PAINT.into_iter().chain(HIGH_PAINT) {
+        let bytes = machine.memory(first, (end - first) as usize);
+        let bytes = bytes.expect("QEMU shows its memory");
+        let spot = bytes.iter().position(|&byte| byte != PAINT);
+        assert_eq!(spot.map(|spot| first + spot as u64), None, "written to");
+    }
+}
+
+/// Changed headers of a good kernel, to be given to stage 2 past the builder.
+struct Changed {
+    image: Vec<u8>,
+    bios: BadBios,
+    count: usize,
+}
+
+impl Changed {
+    fn new() -> Self {
+        let file = kernel_that_resets(&[
+            (4, 0x20_0000, 0x20_0000, 0x300),
+            (5, 0x20_1000, 0x20_1000, 0x400),
+            (6, LAST_SEGMENT, LAST_SEGMENT, 0x5000),
+        ]);
+        let image = plain(&Kernel::parse(&file, false).expect("it is a good kernel")).bytes;
+        let mut bios = BadBios::new(&[
+            ("mutants", 1),
+            ("mutant_proof", field(&image, PROOF_SECTOR) as u32),
+            ("mutant_elf", field(&image, KERNEL_SECTOR) as u32),
+            ("e820_mode", 1),
+            ("e820_count", MEMORY.len() as u32),
+        ]);
+        let entry = |&(first, end, kind): &(u64, u64, u32)| {
+            let range = [first.to_le_bytes(), (end - first).to_le_bytes()].concat();
+            let kind = [kind.to_le_bytes(), 1u32.to_le_bytes()].concat();
+            [range, kind].concat()
+        };
+        bios.set_table(&MEMORY.iter().flat_map(entry).collect::<Vec<u8>>());
+        Changed {
+            image,
+            bios,
+            count: 0,
+        }
+    }
+
+    /// Adds a try: changes the headers, and makes all sums right again.
+    fn add(&mut self, change: impl FnOnce(&mut [u8])) {
+        let sector = |number: usize| number * SECTOR..(number + 1) * SECTOR;
+        let (proof, elf) = (
+            field(&self.image, PROOF_SECTOR),
+            field(&self.image, KERNEL_SECTOR),
+        );
+        let mut image = self.image[..(elf + 1) * SECTOR].to_vec();
+        let mut put = |at: usize, sum: &[u8]| image[at..][..sum.len()].copy_from_slice(sum);
+        let mut headers = self.image[sector(elf)].to_vec();
+        change(&mut headers);
+        put(elf * SECTOR, &headers);
+        let headers = sum::run(&headers, elf as u32).to_le_bytes();
+        put(proof * SECTOR, &headers);
+        let sums = sum::run(&image[sector(proof)], proof as u32).to_le_bytes();
+        let at = (PROOF_SUM - STAGE1_BASE) as usize;
+        image[at..][..8].copy_from_slice(&sums);
+        let stage2 = sum::stage2(&image[SECTOR..proof * SECTOR]).to_le_bytes();
+        let at = (STAGE2_SUM - STAGE1_BASE) as usize;
+        image[at..][..4].copy_from_slice(&stage2);
+        for number in [0, 1, proof, elf] {
+            self.bios.append(&image[sector(number)]);
+        }
+        self.count += 1;
+    }
+
+    /// Boots all of them; nothing but the loader's own memory may change.
+    fn run(mut self) -> Outcomes {
+        let folder = Folder::new();
+        let painted = paint(&folder);
+        let painted: Vec<&str> = painted.iter().map(String::as_str).collect();
+        let disk = Disk::new(&self.image);
+        let mut outcomes = Outcomes::new();
+        run_and_look(
+            &mut self.bios,
+            &disk,
+            self.count,
+            NO_HANG,
+            &mut outcomes,
+            &painted,
+            paint_is_whole,
+        );
+        outcomes
+    }
+}
+
+/// Stage 2 starts the kernel or says why not; it never hangs, never faults, and
+/// never writes to memory that is not its own.
 #[test]
 fn stage_2() {
     let count = if full() { 20_000 } else { 400 };
-    let file = kernel_that_resets(&[
-        (4, 0x20_0000, 0x20_0000, 0x300),
-        (5, 0x20_1000, 0x20_1000, 0x400),
-        (6, 0x20_2000, 0x20_2000, 0x5000),
-    ]);
-    let image = Image::new(&Kernel::parse(&file, false).expect("it is a good kernel")).bytes;
-    let (proof, elf) = (field(&image, PROOF_SECTOR), field(&image, KERNEL_SECTOR));
-    let sector = |number: usize| number * SECTOR..(number + 1) * SECTOR;
-
     let mut random = Random(0x57a6e2);
-    let mut bios = BadBios::new(&[
-        ("mutants", 1),
-        ("mutant_proof", proof as u32),
-        ("mutant_elf", elf as u32),
-    ]);
+    let mut mutants = Changed::new();
     for _ in 0..count {
-        let mut image = image[..(elf + 1) * SECTOR].to_vec();
-        mutate(&mut image[sector(elf)], &mut random);
-        let sum = sum::run(&image[sector(elf)], elf as u32);
-        image[sector(proof)][..8].copy_from_slice(&sum.to_le_bytes());
-        let sum = sum::run(&image[sector(proof)], proof as u32);
-        let at = (PROOF_SUM - STAGE1_BASE) as usize;
-        image[at..][..8].copy_from_slice(&sum.to_le_bytes());
-        let sum = sum::stage2(&image[SECTOR..proof * SECTOR]);
-        let at = (STAGE2_SUM - STAGE1_BASE) as usize;
-        image[at..][..4].copy_from_slice(&sum.to_le_bytes());
-        for number in [0, 1, proof, elf] {
-            bios.append(&image[sector(number)]);
-        }
+        mutants.add(|headers| mutate(headers, &mut random));
     }
-    let mut outcomes = Outcomes::new();
-    run(&mut bios, &Disk::new(&image), count, NO_HANG, &mut outcomes);
+    let outcomes = mutants.run();
     let what = format!("{count} mutated ELF headers to stage 2");
-    row(
-        &what,
-        "E9 to E13, or it boots",
-        &format!("{outcomes:?}"),
-        "QEMU",
-    );
+    let seen = format!("{outcomes:?}, nothing else written to");
+    row(&what, "E9 to E13, or it boots", &seen, "QEMU");
     let sentences = ["E9 ", "E10 ", "E11 ", "E12 ", "E13 "];
     for outcome in outcomes.keys() {
         let said = sentences.iter().any(|code| outcome.starts_with(code));
@@ -211,5 +330,32 @@ fn stage_2() {
             outcomes.keys().any(|outcome| outcome.starts_with(code)),
             "no {code}: {outcomes:?}"
         );
+    }
+}
+
+/// A segment where the loader maps the boot info, the stack or physical
+/// memory, at either end of each, and right beside them.
+#[test]
+fn stage_2_and_segments_in_its_places() {
+    const VADDR: usize = EHDR + 2 * PHDR + 16;
+    let info = SLOT_BOOT_INFO * SLOT_BYTES;
+    let stack_end = info + STACK_OFFSET + USUAL_PAGES * PAGE_BYTES;
+    let physical = SLOT_PHYSICAL * SLOT_BYTES;
+    let physical_end = physical + FRAMES_MAX * PAGE_BYTES;
+    let beside = [info - 0x5000, stack_end, physical - 0x5000, physical_end];
+    let mut inside = vec![info - 0x4000, info, info + PAGE_BYTES, info + STACK_OFFSET];
+    inside.extend([stack_end - PAGE_BYTES, physical - 0x4000, physical]);
+    inside.extend([physical + (2 << 20), physical_end - PAGE_BYTES]);
+
+    for (addresses, wanted) in [
+        (&inside[..], "E10 a kernel segment cannot be loaded"),
+        (&beside, BOOTS),
+    ] {
+        let mut changed = Changed::new();
+        for address in addresses {
+            changed.add(|headers| headers[VADDR..][..8].copy_from_slice(&address.to_le_bytes()));
+        }
+        let all = Outcomes::from([(wanted.to_string(), addresses.len())]);
+        assert_eq!(changed.run(), all);
     }
 }

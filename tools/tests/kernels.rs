@@ -4,9 +4,8 @@
 
 mod common;
 
-use common::{Disk, LONG, kernel, kernel_that_resets, passes, passes_in_garbage};
+use common::{Disk, LONG, kernel, kernel_that_resets, passes, passes_in_garbage, plain};
 use siso_image::elf::Kernel;
-use siso_image::image::Image;
 use siso_image::layout::{PAGE_BYTES, SWITCH_PAGE};
 
 #[test]
@@ -122,7 +121,7 @@ fn a_kernel_in_the_usual_slots() {
 /// The loader gets as far as starting this kernel, and the kernel ends QEMU.
 fn starts(elf: &[u8], arguments: &[&str]) {
     let kernel = Kernel::parse(elf, false).expect("it is a good kernel");
-    let disk = Disk::new(&Image::new(&kernel).bytes);
+    let disk = Disk::new(&plain(&kernel).bytes);
     let mut machine = disk.boot(arguments);
     let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
     assert_eq!(status, Some(0), "{}", machine.serial());

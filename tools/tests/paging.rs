@@ -6,7 +6,7 @@ mod common;
 use common::pages::Pages;
 use common::{Disk, LONG, kernel};
 use siso_image::elf::Kernel;
-use siso_image::layout::{ONE_MIB, PAGE_BYTES, STACK_OFFSET, STACK_PAGES, SWITCH_PAGE};
+use siso_image::layout::{ONE_MIB, PAGE_BYTES, STACK_OFFSET, SWITCH_PAGE, USUAL_PAGES};
 use siso_image::qemu::Machine;
 
 const BOOT_INFO: u64 = 0x100_0000_0000;
@@ -86,14 +86,14 @@ fn tables_are_right(name: &str, arguments: &[&str]) -> (Machine, Pages, Disk) {
         "the guard page must fault"
     );
     let stack = BOOT_INFO + STACK_OFFSET;
-    for number in 0..STACK_PAGES {
+    for number in 0..USUAL_PAGES {
         assert!(
             pages
                 .at(stack + number * PAGE_BYTES)
                 .is_some_and(|page| page.writable)
         );
     }
-    assert_eq!(pages.at(stack + STACK_PAGES * PAGE_BYTES), None);
+    assert_eq!(pages.at(stack + USUAL_PAGES * PAGE_BYTES), None);
 
     // Physical memory: 4 GiB whole.
     let mut address = 0;

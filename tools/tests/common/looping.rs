@@ -3,6 +3,7 @@
 
 use super::bad_bios::BadBios;
 use super::{Disk, Folder};
+use siso_image::qemu::Machine;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
@@ -29,11 +30,30 @@ pub fn full() -> bool {
 /// Makes so many tries; adds what came of them to `outcomes`. One that takes
 /// longer than `hang` counts as hanging.
 pub fn run(bios: &mut BadBios, disk: &Disk, tries: usize, hang: Duration, outcomes: &mut Outcomes) {
+    run_and_look(bios, disk, tries, hang, outcomes, &[], |_| ());
+}
+
+/// The same in a machine with more arguments, at which `look` has a look each
+/// time before it is left.
+pub fn run_and_look(
+    bios: &mut BadBios,
+    disk: &Disk,
+    tries: usize,
+    hang: Duration,
+    outcomes: &mut Outcomes,
+    arguments: &[&str],
+    look: impl Fn(&mut Machine),
+) {
     bios.set("loop_end", tries as u32);
     let mut next = 0;
     while next < tries {
         bios.set("loop_first", next as u32);
-        let (tried, ending) = start(bios, disk, hang);
+        let folder = Folder::new();
+        // A machine that was reset stays, to be looked at.
+        let arguments = [&["-no-shutdown"], arguments].concat();
+        let (mut machine, _bios) = bios.boot(disk, &folder, &arguments);
+        let (tried, ending) = watch(&mut machine, &folder, hang);
+        look(&mut machine);
         next += tried.len() + usize::from(ending.is_some());
         for outcome in tried.into_iter().chain(ending) {
             *outcomes.entry(outcome).or_default() += 1;
@@ -43,9 +63,7 @@ pub fn run(bios: &mut BadBios, disk: &Disk, tries: usize, hang: Duration, outcom
 
 /// One start of QEMU: what came of each try, and of the last one, if it was
 /// not the loader that gave up.
-fn start(bios: &BadBios, disk: &Disk, hang: Duration) -> (Vec<String>, Option<String>) {
-    let folder = Folder::new();
-    let (mut machine, _bios) = bios.boot(disk, &folder, &[]);
+fn watch(machine: &mut Machine, folder: &Folder, hang: Duration) -> (Vec<String>, Option<String>) {
     let report = || fs::read_to_string(folder.0.join("report")).unwrap_or_default();
     let (mut length, mut since) = (0, Instant::now());
     let ending = loop {
@@ -56,7 +74,8 @@ fn start(bios: &BadBios, disk: &Disk, hang: Duration) -> (Vec<String>, Option<St
         if now.len() != length {
             (length, since) = (now.len(), Instant::now());
         }
-        if machine.has_ended() {
+        let status = machine.command("info status").expect("QEMU answers");
+        if status.contains("shutdown") {
             // The last line tells how far the last try came.
             let serial = machine.serial();
             let last = serial.trim_end().lines().next_back().unwrap_or_default();

@@ -10,8 +10,9 @@ pub mod looping;
 pub mod pages;
 
 use siso_image::elf::Kernel;
-use siso_image::image::Image;
+use siso_image::image::{Image, Packages};
 use siso_image::layout::STAGE1_BASE;
+use siso_image::manifest::Manifest;
 use siso_image::qemu::{Machine, temporary_folder};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +158,12 @@ pub fn kernel_that_resets(segments: &[(u32, u64, u64, u64)]) -> Vec<u8> {
 pub fn image(name: &str) -> Vec<u8> {
     let file = fs::read(kernel(name)).expect("the kernel can be read");
     let kernel = Kernel::parse(&file, name == "writable_code").expect("the kernel is a good one");
-    Image::new(&kernel).bytes
+    plain(&kernel).bytes
+}
+
+/// An image of a kernel that asks for nothing and is given nothing along.
+pub fn plain(kernel: &Kernel) -> Image {
+    Image::new(kernel, &Manifest::default(), &Packages::default()).expect("there is room for all")
 }
 
 /// Boots a test kernel that checks itself and leaves QEMU; returns what came
@@ -186,7 +192,11 @@ pub fn passes_in_garbage(name: &str) -> String {
 
 /// The same with memory as QEMU gives it, all zero.
 pub fn passes(name: &str, arguments: &[&str]) -> String {
-    let disk = Disk::of(name);
+    passes_with(name, &Disk::of(name), arguments)
+}
+
+/// The same with a disk of its own.
+pub fn passes_with(name: &str, disk: &Disk, arguments: &[&str]) -> String {
     let mut machine = disk.boot(&[&EXIT, arguments].concat());
     let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
     let serial = machine.serial();

@@ -149,6 +149,7 @@ fn check_info(info: &BootInfo) {
     assert!(info.magic == *b"siso_os1", "magic {:x?}", info.magic);
     register("version", info.version.into(), 1);
     register("size", info.size.into(), size_of::<BootInfo>() as u64);
+    assert!(info.command_line == [0; 2] && info.ramdisk == [0; 2]);
     serial::line(format_args!(
         "drive {drive:#x} A20 {a20} source {source:#x} flags {flags:#x}"
     ));

@@ -22,6 +22,10 @@ pub struct BootInfo {
     pub a20: u32,
     pub source: u32,
     pub flags: u32,
+    /// Address and bytes.
+    pub command_line: [u64; 2],
+    /// Address and bytes.
+    pub ramdisk: [u64; 2],
 }
 
 const _: () = assert!(offset_of!(BootInfo, magic) == 1584);

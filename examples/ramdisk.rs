@@ -1,0 +1,25 @@
+//! What the user has given along: a text and a file.
+//!
+//! `cargo run --example ramdisk -- --command-line "a text" --ramdisk README.md`
+
+#![no_std]
+#![no_main]
+
+use siso_os::{BootInfo, cpu, println, serial_println};
+
+/// How much of the file is shown.
+const ROWS: usize = 6;
+
+#[unsafe(no_mangle)]
+extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
+    println!("command line: {}", boot_info.command_line());
+
+    let ramdisk = boot_info.ramdisk();
+    println!("ramdisk: {} bytes", ramdisk.len());
+    for line in ramdisk.split(|&byte| byte == b'\n').take(ROWS) {
+        println!("  {}", str::from_utf8(line).unwrap_or("(no text)"));
+    }
+
+    serial_println!("ramdisk: {} bytes at {:p}", ramdisk.len(), ramdisk);
+    cpu::rest()
+}

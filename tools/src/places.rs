@@ -1,0 +1,222 @@
+//! Where in virtual memory the loader puts what it gives to a kernel: the
+//! boot info, the stack, and all of physical memory.
+//!
+//! `docs/protocol.md` has the rules; the loader refuses to map a segment over
+//! one of these (`boot/elf.s`).
+
+use crate::elf::Kernel;
+use crate::layout::*;
+use crate::manifest::Manifest;
+use std::fmt;
+
+/// Bytes of physical memory that the loader knows of: 4 TiB.
+const PHYSICAL_BYTES: u64 = FRAMES_MAX * PAGE_BYTES;
+/// The alignment of a page of 2 MiB, which physical memory is mapped with.
+const LARGE_PAGE_BYTES: u64 = 2 << 20;
+/// A stack of 1 GiB: more is a mistake.
+const STACK_PAGES_MAX: u64 = 0x4_0000;
+
+/// Consecutive virtual addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    name: &'static str,
+    /// The first address.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+}
+
+/// All that the loader maps besides the kernel and the first MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// One page.
+    pub boot_info: Place,
+    /// The stack, and below it a page that stays unmapped.
+    pub stack: Place,
+    /// Pages of the stack.
+    pub stack_pages: u64,
+    /// As much of physical memory as there can be.
+    pub physical: Place,
+}
+
+/// Why a place is no good.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub enum Error {
+    Unaligned(Place, u64),
+    NotCanonical(Place),
+    TooLow(Place),
+    Overlap(Place, Place),
+    StackTooLarge(u64),
+    NoRoom(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} ({:#x} to {:#x})", self.name, self.first, self.last)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        use Error::*;
+        match self {
+            Unaligned(place, to) => write!(f, "the address of {place} is no multiple of {to:#x}"),
+            NotCanonical(place) => {
+                write!(f, "{place} does not lie at canonical addresses (48 bits)")
+            }
+            TooLow(place) => write!(
+                f,
+                "{place} overlaps the first MiB, which is mapped as it is"
+            ),
+            Overlap(one, other) => write!(f, "{one} overlaps {other}"),
+            StackTooLarge(pages) => {
+                write!(
+                    f,
+                    "a stack of {pages} pages; the loader gives {STACK_PAGES_MAX} at most"
+                )
+            }
+            NoRoom(name) => write!(f, "the kernel leaves no virtual addresses for {name}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Place {
+    fn new(name: &'static str, first: u64, bytes: u64) -> Place {
+        Place {
+            name,
+            first,
+            last: first.wrapping_add(bytes - 1),
+        }
+    }
+
+    fn overlaps(&self, other: &Place) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let sign = |address: u64| (address as i64) >> 47;
+        if self.last < self.first
+            || sign(self.first) != sign(self.last)
+            || !matches!(sign(self.first), 0 | -1)
+        {
+            Err(Error::NotCanonical(*self))
+        } else if self.first < ONE_MIB {
+            Err(Error::TooLow(*self))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Places {
+    /// Chooses the places: as the manifest wants them, else the usual ones,
+    /// moved up by 512 GiB as long as something else is there.
+    pub fn choose(kernel: &Kernel, manifest: &Manifest) -> Result<Places, Error> {
+        let stack_pages = manifest.stack_pages.unwrap_or(USUAL_PAGES);
+        if stack_pages > STACK_PAGES_MAX {
+            return Err(Error::StackTooLarge(stack_pages));
+        }
+        let stack_bytes = (stack_pages + 1) * PAGE_BYTES;
+        let boot_info = |first| Place::new("the boot info", first, PAGE_BYTES);
+        let stack = |first| Place::new("the stack", first, stack_bytes);
+        let physical = |first| Place::new("physical memory", first, PHYSICAL_BYTES);
+
+        let mut taken: Vec<Place> = kernel
+            .segments
+            .iter()
+            .map(|s| pages_of(&s.header))
+            .collect();
+        taken.extend(manifest.boot_info_address.map(boot_info));
+        taken.extend(manifest.stack_address.map(stack));
+        taken.extend(manifest.physical_memory_offset.map(physical));
+
+        let boot_info_bytes = match manifest.stack_address {
+            None => STACK_OFFSET + stack_pages * PAGE_BYTES, // they stand together
+            Some(_) => PAGE_BYTES,
+        };
+        let boot_info = match manifest.boot_info_address {
+            Some(address) => boot_info(address),
+            None => boot_info(free(
+                SLOT_BOOT_INFO,
+                boot_info_bytes,
+                &taken,
+                "the boot info",
+            )?),
+        };
+        let stack = stack(
+            manifest
+                .stack_address
+                .unwrap_or(boot_info.first.wrapping_add(PAGE_BYTES)),
+        );
+        taken.extend([boot_info, stack]);
+        let physical = match manifest.physical_memory_offset {
+            Some(address) => physical(address),
+            None => physical(free(
+                SLOT_PHYSICAL,
+                PHYSICAL_BYTES,
+                &taken,
+                "physical memory",
+            )?),
+        };
+        let places = Places {
+            boot_info,
+            stack,
+            stack_pages,
+            physical,
+        };
+        places.check(kernel)?;
+        Ok(places)
+    }
+
+    fn check(&self, kernel: &Kernel) -> Result<(), Error> {
+        let aligned = [
+            (self.boot_info, PAGE_BYTES),
+            (self.stack, PAGE_BYTES),
+            (self.physical, LARGE_PAGE_BYTES),
+        ];
+        let mut before: Vec<Place> = kernel
+            .segments
+            .iter()
+            .map(|s| pages_of(&s.header))
+            .collect();
+        for (place, to) in aligned {
+            if place.first % to != 0 {
+                return Err(Error::Unaligned(place, to));
+            }
+            place.check()?;
+            if let Some(other) = before.iter().find(|other| place.overlaps(other)) {
+                return Err(Error::Overlap(place, *other));
+            }
+            before.push(place);
+        }
+        Ok(())
+    }
+}
+
+/// The pages that a segment is in.
+fn pages_of(header: &crate::elf::Header) -> Place {
+    let first = header.vaddr & !(PAGE_BYTES - 1);
+    let last = (header.vaddr + (header.memsz - 1)) | (PAGE_BYTES - 1);
+    Place {
+        name: "a segment of the kernel",
+        first,
+        last,
+    }
+}
+
+/// The first entry of level 4, from this one on, at which so many bytes are
+/// free in 512 GiB that nothing else is in.
+fn free(slot: u64, bytes: u64, taken: &[Place], name: &'static str) -> Result<u64, Error> {
+    let whole = bytes.next_multiple_of(SLOT_BYTES);
+    // The lower half of the addresses has 256 entries.
+    (slot..256)
+        .map(|slot| slot * SLOT_BYTES)
+        .find(|&first| {
+            let place = Place::new(name, first, whole);
+            place.check().is_ok() && !taken.iter().any(|other| place.overlaps(other))
+        })
+        .ok_or(Error::NoRoom(name))
+}

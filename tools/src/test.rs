@@ -1,0 +1,132 @@
+//! `siso-image test`: boots a kernel that tests itself, without a window.
+//!
+//! What it writes to the serial line is printed as it comes. It leaves QEMU
+//! through the device `isa-debug-exit`; only the exit status of success is
+//! success. A hang ends with the time limit, a triple fault with QEMU.
+
+use crate::manifest::Manifest;
+use crate::qemu::{Machine, program};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+/// QEMU's arguments where the kernel's manifest has none: how the kernel
+/// leaves, and how it is heard.
+const ARGUMENTS: [&str; 6] = [
+    "-device",
+    "isa-debug-exit,iobase=0xf4,iosize=0x04",
+    "-serial",
+    "stdio",
+    "-display",
+    "none",
+];
+/// What the loader says last, before the kernel starts.
+const LOADER_SAYS: &str = "long mode, entry";
+/// How often to look whether QEMU has ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Is this file one of those that `cargo test` makes? Their names end with a
+/// dash and 16 hexadecimal digits; those of `cargo run` do not.
+pub fn is_test(kernel: &Path) -> bool {
+    let stem = kernel.file_stem().unwrap_or_default().to_string_lossy();
+    let hash = stem.rsplit_once('-').map_or("", |(_, hash)| hash);
+    hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Boots an image and waits for the kernel's verdict. `flags` are more
+/// arguments for QEMU, `limit` a time limit other than the manifest's.
+pub fn run(
+    image: &Path,
+    manifest: &Manifest,
+    limit: Option<Duration>,
+    flags: &[String],
+) -> Result<(), String> {
+    let limit = limit.unwrap_or(manifest.test_timeout);
+    let mut command = Command::new(program());
+    command.args(Machine::disk(image));
+    if manifest.test_no_reboot {
+        command.arg("-no-reboot");
+    }
+    match &manifest.test_args {
+        Some(arguments) => command.args(arguments),
+        None => command.args(ARGUMENTS),
+    };
+    let mut child = command
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", program()))?;
+    let output = child.stdout.take().expect("it is piped");
+    let printer = thread::spawn(move || print(output));
+    let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", program()));
+    let _ = printer.join(); // it ends with QEMU
+    match ended? {
+        None => Err(format!("not done after {} seconds", limit.as_secs())),
+        Some(status) if status == manifest.test_success_exit_code => Ok(()),
+        Some(0) => Err("the machine was reset or switched off: a triple fault, most likely".into()),
+        Some(status) => Err(format!(
+            "failed: QEMU's exit status is {status}, that of success {}",
+            manifest.test_success_exit_code
+        )),
+    }
+}
+
+/// Waits until QEMU ends; its exit status, or none after the time limit, or
+/// where a signal has ended it.
+fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<i32>> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status.code().unwrap_or(-1)));
+        }
+        sleep(LOOK);
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
+}
+
+/// Prints what the kernel says; what the loader says only where no kernel has
+/// started.
+fn print(output: impl Read) {
+    let mut loader = Some(String::new());
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|count| count > 0)
+    {
+        let text = String::from_utf8_lossy(&line).replace('\r', "");
+        match &mut loader {
+            None => print!("{text}"),
+            Some(_) if text.contains(LOADER_SAYS) => loader = None,
+            Some(said) => *said += &text,
+        }
+        line.clear();
+    }
+    print!("{}", loader.unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_told_by_their_names() {
+        for (file, is) in [
+            ("target/debug/deps/os-0123456789abcdef", true),
+            (
+                "target/x/debug/build/os/236e27e64293b2fd/out/os-236e27e64293b2fd",
+                true,
+            ),
+            ("target/debug/os", false),
+            ("target/debug/my-os", false),
+            ("target/debug/examples/page-0123456789abcdeg", false),
+        ] {
+            assert_eq!(is_test(Path::new(file)), is, "{file}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A command line and a ramdisk reach the kernel, whole or not at all.
+
+mod common;
+
+use common::{Disk, LONG, Random, fails, field, kernel, passes_with};
+use siso_image::SECTOR;
+use siso_image::elf::Kernel;
+use siso_image::image::{Image, Packages};
+use siso_image::layout::KERNEL_SECTOR;
+use siso_image::manifest::Manifest;
+use std::fs;
+
+const PHYSICAL: u64 = 0x180_0000_0000;
+
+fn image(name: &str, command_line: &str, ramdisk: Vec<u8>) -> Vec<u8> {
+    let file = fs::read(kernel(name)).expect("the kernel can be read");
+    let kernel = Kernel::parse(&file, false).expect("it is a good kernel");
+    let packages = Packages {
+        command_line: command_line.into(),
+        ramdisk,
+    };
+    let image = Image::new(&kernel, &Manifest::default(), &packages);
+    image.expect("there is room for all").bytes
+}
+
+/// Bytes that look random, behind a line of text.
+fn ramdisk(length: usize) -> Vec<u8> {
+    let mut random = Random(0x7a3d);
+    let mut bytes = b"the first line\n".to_vec();
+    bytes.resize_with(length, || random.below(256) as u8);
+    bytes
+}
+
+/// Every byte is where the kernel finds it, whatever the length.
+#[test]
+fn they_reach_the_kernel() {
+    for length in [16, 511, 512, 70_000, 3 << 20 | 1] {
+        let bytes = ramdisk(length);
+        let disk = Disk::new(&image(
+            "release/ramdisk",
+            "one two=3 'four' ä",
+            bytes.clone(),
+        ));
+        let mut machine = disk.boot(&[]);
+        let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+        // The screen has no letters but ASCII's.
+        assert_eq!(screen.row(0), "command line: one two=3 'four' ?");
+        assert_eq!(screen.row(1), format!("ramdisk: {length} bytes"));
+        assert_eq!(screen.row(2), "  the first line");
+        let serial = machine.serial();
+        let (_, address) = serial.split_once(" bytes at 0x").expect("an address");
+        let address = u64::from_str_radix(address.trim(), 16).expect("an address");
+        let there = machine.memory(address - PHYSICAL, length);
+        assert!(there.expect("QEMU shows its memory") == bytes, "{length}");
+    }
+}
+
+#[test]
+fn without_any() {
+    let disk = Disk::of("release/ramdisk");
+    let screen = disk
+        .boot(&[])
+        .wait_for_rest(LONG)
+        .expect("it comes to rest");
+    assert_eq!(screen.row(0), "command line:");
+    assert_eq!(screen.row(1), "ramdisk: 0 bytes");
+}
+
+/// Their memory is marked: the kernels that check their memory map and their
+/// page tables in every detail find nothing wrong.
+#[test]
+fn kernels_that_do_not_know_of_them() {
+    for name in ["bootloader09", "higher_half_no_at", "tls"] {
+        let disk = Disk::new(&image(name, "text", ramdisk(5 << 20)));
+        passes_with(name, &disk, &["-m", "64"]);
+    }
+}
+
+/// A flipped bit in either of them is found, and named by its sectors.
+#[test]
+fn damage() {
+    let good = image("release/ramdisk", "text", ramdisk(200_000));
+    let first = field(&good, KERNEL_SECTOR) * SECTOR;
+    let command_line = good[first..].windows(4).position(|four| four == b"text");
+    let ramdisk = good[first..]
+        .windows(9)
+        .position(|nine| nine == b"the first");
+    for at in [command_line, ramdisk, ramdisk.map(|at| at + 199_999)] {
+        let mut bad = good.clone();
+        bad[first + at.expect("it is stored as it is")] ^= 0x20;
+        fails(&Disk::new(&bad), &[], "E8 wrong data on the disk: sectors ");
+    }
+}
+
+/// More than there is memory for is said before anything is started.
+#[test]
+fn no_room() {
+    let disk = Disk::new(&image("release/ramdisk", "", ramdisk(12 << 20)));
+    fails(&disk, &["-m", "12"], "E13 not enough memory for the kernel");
+}
