@@ -127,6 +127,9 @@ kernel: setup
 kernels: setup
 	cargo build --examples --bins -Z unstable-options --artifact-dir target/kernels/dev
 	cargo build --examples --bins --release -Z unstable-options --artifact-dir target/kernels/release
-	cd tests/kernels && cargo build --workspace --release \
+	cd tests/kernels && cargo build --workspace --exclude pie --release \
+	    --target-dir ../../target/kernels/build \
+	    -Z unstable-options --artifact-dir ../../target/kernels
+	cd tests/kernels && cargo build --package pie --target x86_64-unknown-none --release \
 	    --target-dir ../../target/kernels/build \
 	    -Z unstable-options --artifact-dir ../../target/kernels

@@ -70,6 +70,130 @@ fn refused_with(changes: &[(usize, &[u8])], words: &str) {
     refused(&bytes, words);
 }
 
+/// Where words with these values stand, at so many words from each other.
+fn words_at(file: &[u8], wanted: &[(usize, u64)]) -> usize {
+    let (words, _) = file.as_chunks::<8>();
+    let is = |n: usize, value: u64| {
+        words
+            .get(n)
+            .is_some_and(|w| u64::from_le_bytes(*w) == value)
+    };
+    let found = (0..words.len()).find(|n| wanted.iter().all(|(m, value)| is(n + m, *value)));
+    found.expect("they are there") * 8
+}
+
+/// Only relative relocations can be applied; the others are named.
+#[test]
+fn relocations() {
+    let file = fs::read(kernel("pie")).expect("the kernel can be read");
+    let entry = words_at(&file, &[(1, 8), (4, 8), (7, 8)]);
+    // DT_RELA and DT_RELASZ, then DT_RELAENT, which is 24.
+    let dynamic = words_at(&file, &[(0, 7), (2, 8), (4, 9), (5, 24)]);
+    let table = entry.to_le_bytes();
+    assert_eq!(
+        file[dynamic + 8..][..8],
+        table,
+        "linked to 0, stored as loaded"
+    );
+    for (at, value, words) in [
+        (
+            entry + 8,
+            6,
+            "it has the relocation R_X86_64_GLOB_DAT at 0x",
+        ),
+        (entry + 8, 99, "it has a relocation of type 99 at 0x"),
+        (
+            entry,
+            0x10_0000,
+            "a relocation changes 0x300000, where nothing is stored",
+        ),
+        (entry, u64::MAX - 3, "where nothing is stored"),
+        (
+            dynamic + 8,
+            0x10_0000,
+            "its relocations are not in its segments",
+        ),
+        (
+            dynamic + 24,
+            u64::MAX,
+            "its relocations are not in its segments",
+        ),
+        (dynamic, 1, "it wants a shared library (DT_NEEDED)"),
+        (dynamic, 18, "it has relocations in a DT_REL table"),
+        (dynamic, 35, "it has relocations in a DT_RELR table"),
+    ] {
+        let mut bad = file.clone();
+        bad[at..][..8].copy_from_slice(&value.to_le_bytes());
+        refused(&bad, words);
+    }
+}
+
+/// Places that a manifest asks for and that cannot be.
+#[test]
+fn impossible_places() {
+    let folder = Folder::new();
+    let file = |name: &str| folder.0.join(name);
+    fs::create_dir(file("src")).expect("a folder can be made");
+    fs::write(file("src/main.rs"), "").expect("a file can be written");
+    let image = file("image");
+    let kernel = kernel("release/siso_os");
+    let build = |keys: &str| {
+        let package = format!("[package]\nname = \"a\"\n[package.metadata.bootloader]\n{keys}\n");
+        fs::write(file("Cargo.toml"), package).expect("a file can be written");
+        let manifest = file("Cargo.toml");
+        let arguments = ["--manifest", path(&manifest), "-o", path(&image)];
+        siso_image(&[&["build", path(&kernel)], &arguments[..]].concat())
+    };
+    for (keys, words) in [
+        (
+            "kernel-stack-size = 0",
+            "kernel-stack-size: wants a number of pages",
+        ),
+        (
+            "kernel-stack-size = 300000",
+            "a stack of 300000 pages; the loader gives 262144",
+        ),
+        (
+            "stack = 1",
+            "[package.metadata.bootloader] stack: is not known",
+        ),
+        (
+            "boot-info-address = \"0x10000000800\"",
+            "is no multiple of 0x1000",
+        ),
+        (
+            "physical-memory-offset = \"0xffff800000001000\"",
+            "is no multiple of 0x200000",
+        ),
+        (
+            "physical-memory-offset = \"0xffffff0000000000\"",
+            "not lie at canonical addresses",
+        ),
+        (
+            "kernel-stack-address = \"0x7fffffffe000\"",
+            "not lie at canonical addresses",
+        ),
+        ("boot-info-address = \"0xff000\"", "overlaps the first MiB"),
+        (
+            "boot-info-address = \"0x200000\"",
+            "overlaps a segment of the kernel",
+        ),
+        (
+            "kernel-stack-address = \"0x18000000000\"\nphysical-memory-offset = \"0x18000000000\"",
+            "overlaps the stack",
+        ),
+        ("this is no TOML", "Cargo.toml"),
+    ] {
+        let output = build(keys);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{keys}: {said}");
+        assert!(said.contains(words), "'{words}' is not in: {said}");
+        assert!(!image.exists(), "{keys}");
+    }
+    let output = build("kernel-stack-size = 2");
+    assert!(output.status.success() && image.exists(), "{output:?}");
+}
+
 #[test]
 fn what_is_no_elf_file() {
     refused(b"", "not an ELF file");

@@ -47,6 +47,12 @@ fn a_kernel_of_the_bootloader_crate() {
     passes_in_garbage("bootloader09");
 }
 
+/// Built for rustc's own target `x86_64-unknown-none`.
+#[test]
+fn a_position_independent_kernel() {
+    passes_in_garbage("pie");
+}
+
 #[test]
 fn thread_local_storage() {
     passes_in_garbage("tls");

@@ -6,7 +6,10 @@ mod common;
 use common::pages::Pages;
 use common::{Disk, LONG, kernel};
 use siso_image::elf::Kernel;
-use siso_image::layout::{ONE_MIB, PAGE_BYTES, STACK_OFFSET, SWITCH_PAGE, USUAL_PAGES};
+use siso_image::image::{Image, Packages};
+use siso_image::layout::{ONE_MIB, PAGE_BYTES, SWITCH_PAGE};
+use siso_image::manifest::Manifest;
+use siso_image::places::Places;
 use siso_image::qemu::Machine;
 
 const BOOT_INFO: u64 = 0x100_0000_0000;
@@ -15,12 +18,19 @@ const GIB: u64 = 1 << 30;
 
 /// Boots one of the kernels and checks the tables it was started with.
 fn tables_are_right(name: &str, arguments: &[&str]) -> (Machine, Pages, Disk) {
-    let disk = Disk::of(name);
+    tables_as_asked(name, &Manifest::default(), arguments)
+}
+
+/// The same with what the kernel's manifest asks for.
+fn tables_as_asked(name: &str, manifest: &Manifest, arguments: &[&str]) -> (Machine, Pages, Disk) {
+    let file = std::fs::read(kernel(name)).expect("the kernel can be read");
+    let kernel = Kernel::parse(&file, false).expect("the kernel is a good one");
+    let places = Places::choose(&kernel, manifest).expect("there is room for all");
+    let image = Image::new(&kernel, manifest, &Packages::default());
+    let disk = Disk::new(&image.expect("there is room for all").bytes);
     let mut machine = disk.boot(arguments);
     machine.wait_for_rest(LONG).expect("it comes to rest");
     let pages = Pages::of(&mut machine);
-    let file = std::fs::read(kernel(name)).expect("the kernel can be read");
-    let kernel = Kernel::parse(&file, false).expect("the kernel is a good one");
     let in_kernel = |address: u64, flag: u32| {
         kernel
             .segments
@@ -79,27 +89,22 @@ fn tables_are_right(name: &str, arguments: &[&str]) -> (Machine, Pages, Disk) {
     }
 
     // The boot info, the guard page, the stack, and nothing behind it.
-    assert!(pages.at(BOOT_INFO).is_some_and(|page| page.writable));
-    assert_eq!(
-        pages.at(BOOT_INFO + PAGE_BYTES),
-        None,
-        "the guard page must fault"
-    );
-    let stack = BOOT_INFO + STACK_OFFSET;
-    for number in 0..USUAL_PAGES {
-        assert!(
-            pages
-                .at(stack + number * PAGE_BYTES)
-                .is_some_and(|page| page.writable)
-        );
+    let info = pages.at(places.boot_info.first);
+    assert!(info.is_some_and(|page| page.writable));
+    let guard = pages.at(places.stack.first);
+    assert_eq!(guard, None, "the guard page must fault");
+    let stack = places.stack.first + PAGE_BYTES;
+    let stack_end = stack + places.stack_pages * PAGE_BYTES;
+    for address in (stack..stack_end).step_by(PAGE_BYTES as usize) {
+        assert!(pages.at(address).is_some_and(|page| page.writable));
     }
-    assert_eq!(pages.at(stack + USUAL_PAGES * PAGE_BYTES), None);
+    assert_eq!(pages.at(stack_end), None);
 
     // Physical memory: 4 GiB whole.
     let mut address = 0;
     while address < 4 * GIB {
         let page = pages
-            .at(PHYSICAL + address)
+            .at(places.physical.first + address)
             .expect("physical memory is mapped");
         assert_eq!(page.phys, address, "{page:x?}");
         assert!(page.writable);
@@ -127,6 +132,40 @@ fn of_a_kernel_without_a_linker_script() {
 fn of_the_higher_half() {
     tables_are_right("higher_half", &[]);
     tables_are_right("higher_half_no_at", &[]);
+}
+
+/// Everything elsewhere: in the higher half, across the borders of tables, and
+/// where physical memory cannot have pages of 1 GiB.
+#[test]
+fn of_a_kernel_that_asks_for_places() {
+    let manifest = Manifest {
+        stack_pages: Some(1500),
+        stack_address: Some(0xffff_9000_3fff_f000),
+        physical_memory_offset: Some(0xffff_a07f_ffe0_0000),
+        boot_info_address: Some(0x7fff_ffff_f000),
+        ..Manifest::default()
+    };
+    let large_pages = ["-m", "6G", "-cpu", "qemu64,+pdpe1gb"];
+    let (mut machine, pages, _disk) = tables_as_asked("release/siso_os", &manifest, &large_pages);
+    let high = pages.at(0xffff_a07f_ffe0_0000 + 5 * GIB);
+    assert_eq!(
+        high.map(|page| (page.phys, page.size)),
+        Some((5 * GIB, 2 << 20))
+    );
+    let stack_end = 0xffff_9000_3fff_f000 + 1501 * PAGE_BYTES;
+    let stack = machine.register("RSP").expect("QEMU shows registers");
+    assert!(
+        stack < stack_end && stack > stack_end - PAGE_BYTES,
+        "{stack:#x}"
+    );
+
+    // With an address for the boot info alone, the stack follows.
+    let manifest = Manifest {
+        stack_pages: Some(1),
+        boot_info_address: Some(0xffff_ffff_ffff_c000),
+        ..Manifest::default()
+    };
+    tables_as_asked("seed", &manifest, &[]);
 }
 
 #[test]
