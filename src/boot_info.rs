@@ -2,11 +2,11 @@
 //!
 //! Up to [`BootInfo::loader`] they are laid out as in the `bootloader` crate
 //! 0.9 with its feature `map_physical_memory`, so that its kernels boot as
-//! they are. `docs/protocol.md` has the whole contract.
+//! they are. The whole contract stands in `docs/protocol.md` of siso_os.
 
 use core::fmt;
 
-/// The loader's addresses and sizes, from `boot/layout.inc`.
+/// The loader's addresses and sizes, as its assembler has them.
 mod layout {
     #![allow(dead_code)]
     include!(env!("LOADER_LAYOUT"));
@@ -79,9 +79,9 @@ pub struct LoaderInfo {
     /// Bit 0: the CPU has no-execute pages. Bit 1: the user has allowed pages
     /// that are writable and executable.
     pub flags: u32,
-    /// The text of `make image CMDLINE=...`.
+    /// See [`BootInfo::command_line`].
     command_line: Package,
-    /// The file of `make image RAMDISK=...`.
+    /// See [`BootInfo::ramdisk`].
     ramdisk: Package,
 }
 
@@ -116,7 +116,8 @@ impl BootInfo {
     /// All regions, sorted; they do not overlap. What is in none of them is
     /// not memory.
     pub fn regions(&self) -> &[Region] {
-        &self.regions[..self.region_count as usize]
+        let count = self.region_count as usize;
+        self.regions.get(..count).unwrap_or(&self.regions)
     }
 
     /// The regions that a kernel may use as it likes.

@@ -24,3 +24,13 @@ pub unsafe fn write(port: u16, value: u8) {
     // SAFETY: OUT touches no memory; what it does to a device, the caller knows.
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack)) }
 }
+
+/// Writes four bytes to an I/O port.
+///
+/// # Safety
+///
+/// As for [`write()`].
+pub unsafe fn write_u32(port: u16, value: u32) {
+    // SAFETY: OUT touches no memory; what it does to a device, the caller knows.
+    unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack)) }
+}

@@ -1,8 +1,11 @@
 //! The screen: 80x25 characters of VGA text memory.
 //!
 //! Two bytes a character: its code, then its colours. The loader has chosen
-//! this mode, mapped the memory where it is, and left row 0 to the kernel.
+//! this mode, mapped the memory where it is, and left row 0 to the kernel. The
+//! cursor is the hardware's; two registers of the CRT controller tell it where
+//! to blink.
 
+use crate::port;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,6 +16,13 @@ pub const COLUMNS: usize = 80;
 /// Rows of the screen.
 pub const ROWS: usize = 25;
 const CHARACTERS: usize = ROWS * COLUMNS;
+
+/// I/O port that takes the number of a CRT controller's register; the
+/// register itself is at the next one.
+const CRTC_INDEX: u16 = 0x3d4;
+const CRTC_DATA: u16 = CRTC_INDEX + 1;
+/// CRT controller: the cursor's position, upper and lower half.
+const CRTC_CURSOR: [u8; 2] = [0x0e, 0x0f];
 
 /// Where the next character goes, counted from the upper left corner.
 static POSITION: AtomicUsize = AtomicUsize::new(0);
@@ -41,6 +51,9 @@ pub enum Color {
 }
 
 /// Writes to the screen, in two colours. All writers share one position.
+///
+/// The end of a line clears the rest of its row, and the screen scrolls when the
+/// last row is full.
 pub struct Writer {
     attribute: u8,
 }
@@ -53,10 +66,12 @@ impl Writer {
         }
     }
 
-    fn write_char(&mut self, character: char) {
+    fn put_char(&mut self, character: char) {
         let position = POSITION.load(Ordering::Relaxed);
         let next = if character == '\n' {
-            (position / COLUMNS + 1) * COLUMNS
+            let next = (position / COLUMNS + 1) * COLUMNS;
+            (position..next).for_each(|position| put(position, self.cell(' ')));
+            next
         } else {
             put(position, self.cell(character));
             position + 1
@@ -105,9 +120,34 @@ fn get(position: usize) -> u16 {
 
 impl fmt::Write for Writer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars()
-            .for_each(|character| self.write_char(character));
+        text.chars().for_each(|character| self.put_char(character));
+        move_cursor(POSITION.load(Ordering::Relaxed));
         Ok(())
+    }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.put_char(character);
+        move_cursor(POSITION.load(Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+/// Clears the screen; the next character goes to its upper left corner.
+pub fn clear() {
+    let writer = Writer::new(Color::LightGray, Color::Black);
+    (0..CHARACTERS).for_each(|position| put(position, writer.cell(' ')));
+    POSITION.store(0, Ordering::Relaxed);
+    move_cursor(0);
+}
+
+fn move_cursor(position: usize) {
+    let [.., high, low] = position.to_be_bytes();
+    for (register, value) in CRTC_CURSOR.into_iter().zip([high, low]) {
+        // SAFETY: these two registers place the cursor, nothing else.
+        unsafe {
+            port::write(CRTC_INDEX, register);
+            port::write(CRTC_DATA, value);
+        }
     }
 }
 
@@ -127,4 +167,44 @@ macro_rules! print {
 macro_rules! println {
     () => { $crate::print!("\n") };
     ($($arg:tt)*) => { $crate::print!("{}\n", format_args!($($arg)*)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursor() -> usize {
+        let [high, low] = CRTC_CURSOR.map(|register| {
+            // SAFETY: reading the cursor's position changes nothing.
+            unsafe {
+                port::write(CRTC_INDEX, register);
+                port::read(CRTC_DATA)
+            }
+        });
+        usize::from(high) << 8 | usize::from(low)
+    }
+
+    #[test_case]
+    fn the_cursor_follows_the_text() {
+        clear();
+        assert_eq!(cursor(), 0);
+        print!("four");
+        assert_eq!(cursor(), 4);
+        println!();
+        assert_eq!(cursor(), COLUMNS);
+        for _ in 0..ROWS {
+            println!();
+        }
+        assert_eq!(cursor(), CHARACTERS - COLUMNS);
+    }
+
+    #[test_case]
+    fn a_cell_is_a_code_and_two_colors() {
+        let writer = Writer::new(Color::White, Color::Red);
+        assert_eq!(writer.cell('A'), 0x4f41);
+        assert_eq!(writer.cell('~'), 0x4f7e);
+        for odd in ['\t', '\u{7f}', '\u{e4}', '\u{20ac}'] {
+            assert_eq!(writer.cell(odd), 0x4ffe, "{odd:?}");
+        }
+    }
 }

@@ -1,0 +1,46 @@
+//! Exceptions that come back.
+
+#![no_std]
+#![no_main]
+#![feature(custom_test_frameworks)]
+#![test_runner(siso_os::testing::run)]
+#![reexport_test_harness_main = "all_tests"]
+
+use core::arch::asm;
+use siso_os::{BootInfo, cpu, exceptions, testing};
+
+#[unsafe(no_mangle)]
+pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
+    testing::start(boot_info, all_tests)
+}
+
+#[test_case]
+fn a_breakpoint_comes_back() {
+    cpu::breakpoint();
+}
+
+#[test_case]
+fn a_breakpoint_leaves_the_registers_alone() {
+    let mut values: [u64; 6] = [1, 2, 3, 4, 5, 6];
+    let [a, c, d, r8, r11, r15] = &mut values;
+    // SAFETY: the handler of the breakpoint comes back, and nothing else is
+    // done.
+    unsafe {
+        asm!(
+            "int3",
+            inout("rax") * a,
+            inout("rcx") * c,
+            inout("rdx") * d,
+            inout("r8") * r8,
+            inout("r11") * r11,
+            inout("r15") * r15
+        );
+    }
+    assert_eq!(values, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test_case]
+fn they_can_be_set_up_again() {
+    exceptions::init();
+    cpu::breakpoint();
+}
