@@ -5,13 +5,15 @@
 #![no_std]
 #![no_main]
 
-use siso_os::{BootInfo, cpu, println, serial_println};
+use siso_os::{BootInfo, cpu, exceptions, println, serial_println, vga};
 
 /// How much of the file is shown.
 const ROWS: usize = 6;
 
 #[unsafe(no_mangle)]
 extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
+    exceptions::init();
+    vga::clear();
     println!("command line: {}", boot_info.command_line());
 
     let ramdisk = boot_info.ramdisk();
@@ -20,6 +22,7 @@ extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
         println!("  {}", str::from_utf8(line).unwrap_or("(no text)"));
     }
 
-    serial_println!("ramdisk: {} bytes at {:p}", ramdisk.len(), ramdisk);
+    let address = ramdisk.as_ptr();
+    serial_println!("ramdisk: {} bytes at {address:p}", ramdisk.len());
     cpu::rest()
 }
