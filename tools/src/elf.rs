@@ -165,19 +165,21 @@ impl<'a> Kernel<'a> {
     /// Reads a kernel from the bytes of its ELF file. With `allow_wx` a page
     /// may be both writable and executable.
     pub fn parse(file: &'a [u8], allow_wx: bool) -> Result<Self, Error> {
-        let (file_kind, entry, mut headers) = headers(file)?;
-        let loads = headers.iter().filter(|(kind, _)| *kind == PT_LOAD);
+        let mut headers = headers(file)?;
+        let movable = headers.kind == ET_DYN;
+        let loads = headers.programs.iter();
+        let loads = loads.filter(|(kind, _)| *kind == PT_LOAD);
         let lowest = loads.map(|(_, header)| header.vaddr).min();
         // What is linked to a place of its own stays there.
         let bias = match lowest {
-            Some(..ONE_MIB) if file_kind == ET_DYN => BASE,
+            Some(..ONE_MIB) if movable => BASE,
             _ => 0,
         };
-        let entry = entry.wrapping_add(bias);
+        let entry = headers.entry.wrapping_add(bias);
         let mut segments = Vec::new();
         let mut tls = None;
         let mut dynamic = None;
-        for (kind, header) in &mut headers {
+        for (kind, header) in &mut headers.programs {
             header.vaddr = header.vaddr.wrapping_add(bias);
             header.paddr = header.paddr.wrapping_add(bias);
             match *kind {
@@ -201,7 +203,7 @@ impl<'a> Kernel<'a> {
         }
         segments.sort_by_key(|segment| segment.header.vaddr);
         check_neighbours(&segments)?;
-        if let Some(dynamic) = dynamic.filter(|_| file_kind == ET_DYN) {
+        if let Some(dynamic) = dynamic.filter(|_| movable) {
             relocate::relocate(&mut segments, &dynamic, bias).map_err(Error::Relocation)?;
         }
         let writable_code = match check_rights(&segments) {
@@ -309,9 +311,15 @@ pub(crate) fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> 
     )
 }
 
-/// Checks the ELF header; returns its type, the entry point and the program
-/// headers.
-fn headers(file: &[u8]) -> Result<(u16, u64, Vec<(u32, Header)>), Error> {
+/// What the headers of a file say; each program header with its type.
+struct Headers {
+    kind: u16,
+    entry: u64,
+    programs: Vec<(u32, Header)>,
+}
+
+/// Checks the ELF header and reads the program headers.
+fn headers(file: &[u8]) -> Result<Headers, Error> {
     if !file.starts_with(b"\x7fELF") {
         return Err(Error::NotElf);
     }
@@ -365,11 +373,11 @@ fn headers(file: &[u8]) -> Result<(u16, u64, Vec<(u32, Header)>), Error> {
     let headers = (0..usize::from(count))
         .map(read)
         .collect::<Option<Vec<_>>>();
-    Ok((
+    Ok(Headers {
         kind,
         entry,
-        headers.ok_or(Error::Truncated("its program headers"))?,
-    ))
+        programs: headers.ok_or(Error::Truncated("its program headers"))?,
+    })
 }
 
 /// Checks one PT_LOAD by itself; returns its bytes.

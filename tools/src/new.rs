@@ -6,38 +6,46 @@
 use std::fs;
 use std::path::Path;
 
-/// The name that gives way to the new kernel's.
-const NAME: &str = "siso_os";
+/// Files of this project that are copied as they are, but for its name.
+macro_rules! copied {
+    ($($file:literal)*) => { &[$(($file, include_str!(concat!("../../", $file)))),*] };
+}
 
-/// Files that are copied: name, and what is in them.
-const FILES: &[(&str, &str)] = &[
-    (
-        ".cargo/config.toml",
-        include_str!("../template/config.toml"),
-    ),
+const COPIED: &[(&str, &str)] = copied![
+    ".cargo/config.toml"
+    "linker.ld"
+    "rust-toolchain"
+    "x86_64-siso_os.json"
+    "examples/hello.rs"
+    "src/boot_info.rs"
+    "src/cpu.rs"
+    "src/exceptions/decode.rs"
+    "src/exceptions/entry.rs"
+    "src/exceptions/mod.rs"
+    "src/exceptions/tables.rs"
+    "src/lib.rs"
+    "src/main.rs"
+    "src/once.rs"
+    "src/panic.rs"
+    "src/port.rs"
+    "src/qemu.rs"
+    "src/serial.rs"
+    "src/testing.rs"
+    "src/vga.rs"
+    "tests/basic.rs"
+    "tests/should_panic.rs"
+    "tests/stack_overflow.rs"
+];
+/// Files that a new kernel has in other words.
+const OTHERS: &[(&str, &str)] = &[
     (".gitignore", "/target\n"),
     ("Cargo.toml", include_str!("../template/Cargo.toml")),
     ("build.rs", include_str!("../template/build.rs")),
-    ("linker.ld", include_str!("../../linker.ld")),
-    ("rust-toolchain", include_str!("../../rust-toolchain")),
-    (
-        "x86_64-siso_os.json",
-        include_str!("../../x86_64-siso_os.json"),
-    ),
-    ("examples/hello.rs", include_str!("../../examples/hello.rs")),
-    ("src/boot_info.rs", include_str!("../../src/boot_info.rs")),
-    ("src/cpu.rs", include_str!("../../src/cpu.rs")),
-    ("src/lib.rs", include_str!("../../src/lib.rs")),
-    ("src/main.rs", include_str!("../../src/main.rs")),
-    ("src/panic.rs", include_str!("../../src/panic.rs")),
-    ("src/port.rs", include_str!("../../src/port.rs")),
-    ("src/serial.rs", include_str!("../../src/serial.rs")),
-    ("src/vga.rs", include_str!("../../src/vga.rs")),
 ];
 
-/// What the new kernel has to know of the loader: the names of these kinds.
+/// What is known of the loader, and the file that wants some of it.
 const LAYOUT: &str = include_str!(env!("LOADER_LAYOUT"));
-const LAYOUT_NAMES: [&str; 3] = ["INFO_", "KIND_", "PAGE_BYTES"];
+const BOOT_INFO: &str = include_str!("../../src/boot_info.rs");
 
 /// Makes a folder with a new kernel in it, named like the folder.
 pub fn make(folder: &Path) -> Result<(), String> {
@@ -51,20 +59,10 @@ pub fn make(folder: &Path) -> Result<(), String> {
     if fs::read_dir(folder).is_ok_and(|mut there| there.next().is_some()) {
         return Err(about(&"is there already, and not empty"));
     }
-    for (file, text) in FILES {
-        write(folder, file, text, &name).map_err(|error| about(&error))?;
+    for (file, text) in COPIED.iter().chain(OTHERS) {
+        write(folder, &named(file, &name), &named(text, &name)).map_err(|error| about(&error))?;
     }
-    let layout: String = LAYOUT
-        .lines()
-        .filter(|line| {
-            LAYOUT_NAMES
-                .iter()
-                .any(|name| line.contains(&format!("pub const {name}")))
-        })
-        .map(|line| format!("{}\n", line.trim_start_matches("#[allow(missing_docs)] ")))
-        .collect();
-    let layout = format!("// The boot info's layout, as the loader has it.\n{layout}");
-    write(folder, "src/layout.rs", &layout, &name).map_err(|error| about(&error))?;
+    write(folder, "src/layout.rs", &layout()).map_err(|error| about(&error))?;
     println!(
         "{0}: a new kernel. To boot it, and its tests:\n\n    cd {0}\n    cargo run\n    cargo test\n",
         folder.display()
@@ -80,16 +78,40 @@ fn is_crate_name(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
-fn write(folder: &Path, file: &str, text: &str, name: &str) -> std::io::Result<()> {
-    // In Rust, a crate's name has no dashes.
-    let text = text
-        .replace(
-            "include!(env!(\"LOADER_LAYOUT\"))",
-            "include!(\"layout.rs\")",
-        )
-        .replace(&format!("name = \"{NAME}\""), &format!("name = \"{name}\""))
-        .replace(NAME, &name.replace('-', "_"));
-    let path = folder.join(file.replace(NAME, &name.replace('-', "_")));
+/// A text of ours as it is in a kernel of this name.
+fn named(text: &str, name: &str) -> String {
+    let in_code = name.replace('-', "_"); // as Rust writes a crate's name
+    text.replace("siso_os::", &format!("{in_code}::"))
+        .replace("\"siso_os\"", &format!("\"{name}\""))
+        .replace("x86_64-siso_os", &format!("x86_64-{name}"))
+        .replace("env!(\"LOADER_LAYOUT\")", "\"layout.rs\"")
+        .replace("tools/siso run", "siso-image run")
+}
+
+/// The constants that `boot_info.rs` names, which our own kernel gets from its
+/// build script.
+fn layout() -> String {
+    let words: Vec<&str> = BOOT_INFO
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    let mut text = String::from("// The boot info's layout, as the loader has it.\n");
+    for line in LAYOUT.lines() {
+        let Some((_, constant)) = line.split_once("pub const ") else {
+            continue;
+        };
+        if constant
+            .split(':')
+            .next()
+            .is_some_and(|name| words.contains(&name))
+        {
+            text += &format!("pub const {constant}\n");
+        }
+    }
+    text
+}
+
+fn write(folder: &Path, file: &str, text: &str) -> std::io::Result<()> {
+    let path = folder.join(file);
     fs::create_dir_all(path.parent().unwrap_or(folder))?;
     fs::write(path, text)
 }

@@ -1,0 +1,163 @@
+//! Kernels of others, as their authors work with them: outside of this tree,
+//! with Cargo, and with nothing of this project but the image builder.
+
+mod common;
+
+use common::{Folder, top};
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs Cargo in a folder, with the image builder in its path, and what it
+/// builds in a folder of our own.
+fn cargo(folder: &Path, target: &str, arguments: &[&str]) -> (Output, String) {
+    let builder = Path::new(env!("CARGO_BIN_EXE_siso-image"));
+    let builder = builder.parent().expect("it is in a folder");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let paths = [builder.to_owned()]
+        .into_iter()
+        .chain(env::split_paths(&path));
+    let output = Command::new("cargo")
+        .args(arguments)
+        .current_dir(folder)
+        .env("PATH", env::join_paths(paths).expect("no colon is in them"))
+        .env("CARGO_TARGET_DIR", top().join("target").join(target))
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("RUSTUP_TOOLCHAIN") // the one of this test's own Cargo
+        .stdin(Stdio::null())
+        .output()
+        .expect("Cargo starts");
+    let said = [&output.stdout[..], &output.stderr].concat();
+    (output, String::from_utf8_lossy(&said).into_owned())
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder can be made");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match from.is_dir() {
+            true => copy(&from, &to),
+            false => drop(fs::copy(&from, &to).expect("a file can be copied")),
+        }
+    }
+}
+
+/// A kernel of several modules for the `bootloader` crate 0.9, with interrupts,
+/// mappings of its own and a heap: only its runner is another one.
+#[test]
+fn of_the_bootloader_crates_series() {
+    let folder = Folder::new();
+    copy(&top().join("tests/series"), &folder.0);
+    let (output, said) = cargo(&folder.0, "series", &["run", "--locked"]);
+    assert!(output.status.success(), "{said}");
+    for line in [
+        "timer: 3 ticks",
+        "keyboard: scancode 0x1e",
+        "page 0: mapped",
+    ] {
+        assert!(said.contains(line), "'{line}' is not in: {said}");
+    }
+    assert!(said.contains("It did not crash!"), "{said}");
+
+    let (output, said) = cargo(&folder.0, "series", &["test", "--locked"]);
+    assert!(output.status.success(), "{said}");
+    let passed = said.lines().filter(|line| line.ends_with("[ok]")).count();
+    assert!(passed >= 24, "{passed} tests have passed: {said}");
+    for file in [
+        "basic_boot",
+        "heap_allocation",
+        "memory",
+        "metadata",
+        "should_panic",
+        "stack_overflow",
+    ] {
+        assert!(said.contains(&format!("tests/{file}.rs")), "{file}: {said}");
+    }
+}
+
+/// `siso-image new`, as it is installed, makes a kernel that boots and passes
+/// its own tests; a test that fails there is seen to fail.
+#[test]
+fn a_new_one() {
+    let folder = Folder::new();
+    let root = folder.0.join("root");
+    let tools = top().join("tools");
+    let install = [
+        "install", "--locked", "--quiet", "--path", "tools", "--root",
+    ];
+    let root = [&install[..], &[root.to_str().expect("the path is UTF-8")]].concat();
+    // Typed at the top of the tree, whose settings are the kernel's.
+    let (output, said) = cargo(&top(), "install", &root);
+    assert!(output.status.success(), "{}: {said}", tools.display());
+
+    let kernel = folder.0.join("my-kernel");
+    let new = || {
+        let program = folder.0.join("root/bin/siso-image");
+        Command::new(program).arg("new").arg(&kernel).output()
+    };
+    let output = new().expect("the image builder starts");
+    assert!(output.status.success(), "{output:?}");
+    let again = new().expect("the image builder starts");
+    assert!(!again.status.success());
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        said.contains("my-kernel: is there already, and not empty"),
+        "{said}"
+    );
+
+    let (output, said) = cargo(&kernel, "new", &["run"]);
+    assert!(
+        output.status.success() && !said.contains("warning"),
+        "{said}"
+    );
+    assert!(said.contains("|Hello World!  "), "{said}");
+    let (output, said) = cargo(&kernel, "new", &["test"]);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("test result: ok. ").count(), 4, "{said}");
+    // Words choose tests, as they do elsewhere.
+    let (output, said) = cargo(&kernel, "new", &["test", "--test", "basic", "printing"]);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("1 passed; 0 failed; 4 filtered out"),
+        "{said}"
+    );
+    let (output, said) = cargo(&kernel, "new", &["fmt", "--check"]);
+    assert!(output.status.success(), "{said}");
+
+    let test = kernel.join("tests/basic.rs");
+    let good = fs::read_to_string(&test).expect("it can be read");
+    let failing =
+        "#[test_case]\nfn regions_are_few() {\n    assert!(boot_info().regions().len() < 2);\n}\n";
+    fs::write(&test, good + failing).expect("it can be written");
+    let (output, said) = cargo(&kernel, "new", &["test", "--test", "basic", "regions"]);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("test regions_are_few ... FAILED"), "{said}");
+    assert!(
+        said.contains("assertion failed: boot_info().regions().len() < 2"),
+        "{said}"
+    );
+    assert!(
+        said.contains("test result: FAILED. 0 passed; 1 failed; 1 not run"),
+        "{said}"
+    );
+}
+
+/// A folder's name that is no kernel's.
+#[test]
+fn names_that_will_not_do() {
+    let folder = Folder::new();
+    for name in ["1st", "my kernel", "kernel!"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_siso-image"))
+            .arg("new")
+            .arg(folder.0.join(name))
+            .output()
+            .expect("the image builder starts");
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("no name for a kernel"), "{said}");
+        assert!(!folder.0.join(name).exists());
+    }
+}
