@@ -4,6 +4,7 @@ PROFILE ?= release
 KERNEL  ?= target/kernel/siso_os
 IMAGE   ?= target/siso_os.img
 DEVICE  ?=
+NAME    ?=
 WX      ?=
 CMDLINE ?=
 RAMDISK ?=
@@ -31,7 +32,7 @@ skip   := $(shell test -r /dev/kvm -a -w /dev/kvm || echo --skip on_kvm) \
 # Our own kernel is built first; another one is taken as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso test matrix lint debug gdb list size bench picture doctor clean help setup kernel kernels
+.PHONY: run image usb iso new test matrix lint debug gdb list size bench picture doctor clean help setup kernel kernels
 
 # What is missing is got before anything else, all at once.
 run picture: needs := run
@@ -56,7 +57,13 @@ iso: setup $(kernel)            ## wrap a disk image for a CD-ROM: ISO=path
 	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(recipe)
 	xorriso -as mkisofs -quiet -hard-disk-boot -b siso_os.img -o $(ISO) target/iso
 
+new: setup                      ## make a new kernel beside this folder: NAME=name
+	@$(siso) new $(if $(findstring /,$(NAME)),,../)$(NAME)
+	@command -v siso-image >/dev/null || \
+	    echo "They need siso-image, once: cargo install --path tools"
+
 test: setup lint kernels        ## boot everything there is to boot, and check it
+	cargo test
 	tools/host-cargo test -- --include-ignored $(skip)
 	HOST_CRATE=bench tools/host-cargo test
 
@@ -66,12 +73,15 @@ matrix: setup kernels           ## all of the long tests, as a table: half an ho
 lint: kernel                    ## check format and lints
 	cargo fmt --check
 	tools/host-cargo fmt --check
-	cargo clippy --examples -- --deny warnings
+	cargo clippy --examples --tests -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --quiet
 	tools/host-cargo clippy --all-targets -- --deny warnings
 	HOST_CRATE=bench tools/host-cargo fmt --check
 	HOST_CRATE=bench tools/host-cargo clippy --all-targets -- --deny warnings
 	cd tests/kernels && cargo fmt --check
 	cd tests/kernels && cargo clippy --target-dir ../../target/kernels/build -- --deny warnings
+	cd tests/series && cargo fmt --check
+	cd tests/series && cargo clippy --target-dir ../../target/series -- --deny warnings
 
 debug: setup $(kernel)          ## boot and wait for `make gdb` in another terminal
 	@echo "QEMU waits on port 1234 for 'make gdb' in another terminal."

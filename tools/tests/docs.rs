@@ -105,6 +105,7 @@ fn links_lead_somewhere() {
         "docs/disk.md",
         "docs/errors.md",
         "docs/firmware.md",
+        "docs/kernel.md",
         "docs/testing.md",
         "docs/speed.md",
         "CHANGELOG.md",
