@@ -56,8 +56,8 @@ fn the_kernel_is_in_the_map() {
 fn physical_memory_is_mapped() {
     siso_os::vga::clear();
     println!("Hello World!");
-    let screen = boot_info().physical_memory_offset + 0xb8000;
+    let screen = boot_info().virtual_address(0xb8000).cast::<u16>();
     // SAFETY: physical memory is mapped there, the screen with it.
-    let cell = unsafe { (screen as *const u16).read_volatile() };
+    let cell = unsafe { screen.read_volatile() };
     assert_eq!(cell, 0x0b00 | u16::from(b'H'));
 }

@@ -31,6 +31,7 @@ import collections
 import linecache
 import os
 import re
+import struct
 import subprocess
 import tempfile
 
@@ -40,6 +41,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 INSTRUCTIONS = 4
 LONGEST = 15  # bytes in an instruction, Intel SDM 2A 2.3.11
 
+ONE_MIB = 1 << 20
+ET_DYN = 3
+PT_LOAD = 1
 CR0_PE = 1 << 0
 EFER_LMA = 1 << 10
 # In the high half of a code segment's descriptor, Intel SDM 3A 3.4.5:
@@ -210,3 +214,28 @@ gdb.events.stop.connect(lambda _event: attempt(show))
 # loader that was built elsewhere has other directories: its files are in boot/.
 gdb.execute(f"directory {ROOT}:{ROOT}/boot")
 gdb.execute("set confirm off")  # add-symbol-file would ask
+
+
+def rebase():
+    """Moves the symbols of a position-independent kernel with it.
+
+    The image builder has put it 2 MiB above the addresses it was linked to, if
+    those begin below 1 MiB (tools/src/elf.rs).
+    """
+    file = gdb.current_progspace().filename
+    if file is None:
+        return
+    with open(file, "rb") as elf:
+        header = elf.read(64)
+        if struct.unpack_from("<H", header, 16) != (ET_DYN,):
+            return
+        (table,) = struct.unpack_from("<Q", header, 32)
+        (count,) = struct.unpack_from("<H", header, 56)
+        elf.seek(table)
+        segments = [struct.unpack("<IIQQQQQQ", elf.read(56)) for _ in range(count)]
+    lowest = min((segment[3] for segment in segments if segment[0] == PT_LOAD), default=0)
+    if lowest < ONE_MIB:
+        gdb.execute(f"symbol-file -o {2 * ONE_MIB:#x} {file}")
+
+
+rebase()

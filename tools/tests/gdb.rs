@@ -40,3 +40,26 @@ fn steps_through_three_modes_with_source_lines() {
         assert!(said.contains(place), "no '{place}': {said}");
     }
 }
+
+/// A position-independent kernel stands elsewhere than its file says.
+#[test]
+fn finds_the_symbols_of_a_kernel_that_was_moved() {
+    let folder = Folder::new();
+    let socket = folder.0.join("gdb");
+    let disk = Disk::of("pie");
+    let server = format!("socket,path={},server=on,wait=off,id=gdb", socket.display());
+    let _machine = disk.boot(&["-S", "-chardev", &server, "-gdb", "chardev:gdb"]);
+    let output = Command::new("timeout")
+        .args(["60", "gdb", "-nx", "-q", "-batch"])
+        .arg(kernel("pie"))
+        .arg("-x")
+        .arg(top().join("tools/gdb/siso.py"))
+        .args(["-ex", &format!("target remote {}", socket.display())])
+        .args(["-ex", "hbreak _start", "-ex", "continue", "-ex", "kill"])
+        .output()
+        .expect("GDB starts; `make doctor` tells how to get it");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("Breakpoint 1, "), "{said}");
+    assert!(said.contains(" in _start ()"), "{said}");
+    assert!(said.contains("64-bit long mode"), "{said}");
+}
