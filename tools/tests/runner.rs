@@ -74,7 +74,7 @@ fn a_kernel_that_hangs() {
 /// Where no kernel starts, the loader's words are shown.
 #[test]
 fn a_machine_that_cannot_boot() {
-    let settings = [("TIMEOUT", "4"), ("QEMU_FLAGS", "-cpu qemu32")];
+    let settings = [("TIMEOUT", "15"), ("QEMU_FLAGS", "-cpu qemu32")];
     let (output, said) = siso_image(&["test", path(&kernel("tls"))], &settings);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("E4 this CPU has no 64-bit mode"), "{said}");
@@ -86,7 +86,7 @@ fn the_manifests_test_keys() {
     let keys = "[package.metadata.bootimage]\n\
                 test-args = [\"-device\", \"isa-debug-exit,iobase=0xf4,iosize=0x04\", \
                 \"-display\", \"none\", \"-serial\", \"stdio\", \"-name\", \"a b\"]\n\
-                test-success-exit-code = 35\ntest-timeout = 3";
+                test-success-exit-code = 35";
     let folder = package(keys);
     let settings = [("CARGO_MANIFEST_DIR", path(&folder.0))];
     let (output, said) = siso_image(&["test", path(&kernel("tls"))], &settings);
@@ -96,7 +96,11 @@ fn the_manifests_test_keys() {
         said.contains("exit status is 33, that of success 35"),
         "{said}"
     );
-    let (_, said) = siso_image(&["test", path(&kernel("restless"))], &settings);
+
+    let folder = package("[package.metadata.bootimage]\ntest-timeout = 3");
+    let settings = [("CARGO_MANIFEST_DIR", path(&folder.0))];
+    let (output, said) = siso_image(&["test", path(&kernel("restless"))], &settings);
+    assert!(!output.status.success(), "{said}");
     assert!(said.contains("not done after 3 seconds"), "{said}");
 }
 
