@@ -10,13 +10,12 @@ CMDLINE ?=
 RAMDISK ?=
 MANIFEST ?=
 QEMU    ?= qemu-system-x86_64
-TIMEOUT ?= 60
 ISO     ?= target/siso_os.iso
 GDB     ?= gdb
 PEERS   ?=
 DOCS    ?=
 
-export QEMU QEMU_FLAGS TIMEOUT CMDLINE RAMDISK MANIFEST
+export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST
 
 siso   := tools/siso
 # What goes into an image besides the kernel.

@@ -1,7 +1,7 @@
 # elf.s - are these the headers of a kernel that can be started?
 #
 # Mode:      64-bit long mode
-# Called by: place.s, before any segment is read
+# Called by: place.s, before any segment is read; each_... also by others
 # Provides:  elf_check, each_segment, each_package, each_header, segment_last
 # Read also: docs/protocol.md: the rules for a kernel's segments
 #

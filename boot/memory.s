@@ -6,8 +6,8 @@
 # Read also: regions.s, which makes a clean map of it
 #
 # A region is three 32-bit numbers: first frame, frame behind the last, kind.
-# What lies above 4 TiB, FRAMES_MAX, is left out: one entry that is wrong would
-# cost minutes and gigabytes of page tables.
+# What lies above `frames_known`, 4 TiB mostly, is left out: one entry that is
+# wrong would cost minutes and gigabytes of page tables.
 
         .include "layout.inc"
 
@@ -190,18 +190,18 @@ memory_read:
         jc      .Lhuge
         call    .Lframe
         jmp     .Ladd
-.Lhuge: mov     $FRAMES_MAX, %eax
+.Lhuge: mov     frames_known, %eax
 .Ladd:  xchg    %eax, %edx
         mov     %esi, %eax
         jmp     region_add
 
-# EDX:EAX = address; out: EAX = its frame, at most FRAMES_MAX
+# EDX:EAX = address; out: EAX = its frame, at most `frames_known`
 .Lframe:shrd    $12, %edx, %eax
         shr     $12, %edx
         jnz     .Lfar
-        cmp     $FRAMES_MAX, %eax
+        cmp     frames_known, %eax
         jb      .Lfits
-.Lfar:  mov     $FRAMES_MAX, %eax
+.Lfar:  mov     frames_known, %eax
 .Lfits: ret
 
         .section .messages, "a"

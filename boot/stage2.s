@@ -13,7 +13,7 @@
 # ANCHOR: header
         .globl  stage2_header, proof_sector, proof_left, proof_sum
         .globl  kernel_sector, kernel_left, elf_sectors, allow_wx
-        .globl  stack_pages, info_address, stack_guard, physical_offset
+        .globl  stack_pages, frames_known, info_address, stack_guard, physical_offset
         .globl  stage2_header_end
 stage2_header:
         .ascii  "siso_os2"
@@ -25,6 +25,7 @@ kernel_left:    .long   0       # how many there are,
 elf_sectors:    .long   0       # how many of them hold its headers
 allow_wx:       .long   0       # 1: the user insists on W + X segments
 stack_pages:    .long   0       # of the kernel's stack
+frames_known:   .long   0       # of physical memory; what is above is left out
         # Virtual memory that is not the kernel's: first and last address.
 info_address:   .quad   0, 0    # the boot info,
 stack_guard:    .quad   0, 0    # the stack with the unmapped page below it,

@@ -21,7 +21,7 @@ pub fn rest() -> ! {
 /// one; see [`exceptions`](crate::exceptions).
 pub fn breakpoint() {
     // SAFETY: the handler leaves every register as it was.
-    unsafe { asm!("int3", options(nomem, nostack)) }
+    unsafe { asm!("int3") }
 }
 
 macro_rules! registers {

@@ -76,9 +76,12 @@ impl Writer {
             put(position, self.cell(character));
             position + 1
         };
-        POSITION.store(next, Ordering::Relaxed);
-        if next == CHARACTERS {
+        // Always a place on the screen, even if somebody interrupts us.
+        if next < CHARACTERS {
+            POSITION.store(next, Ordering::Relaxed);
+        } else {
             self.scroll();
+            POSITION.store(CHARACTERS - COLUMNS, Ordering::Relaxed);
         }
     }
 
@@ -101,7 +104,6 @@ impl Writer {
         for position in CHARACTERS - COLUMNS..CHARACTERS {
             put(position, self.cell(' '));
         }
-        POSITION.store(CHARACTERS - COLUMNS, Ordering::Relaxed);
     }
 }
 

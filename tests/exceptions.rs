@@ -21,8 +21,8 @@ fn a_breakpoint_comes_back() {
 
 #[test_case]
 fn a_breakpoint_leaves_the_registers_alone() {
-    let mut values: [u64; 6] = [1, 2, 3, 4, 5, 6];
-    let [a, c, d, r8, r11, r15] = &mut values;
+    let mut values: [u64; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
+    let [a, c, d, si, di, r8, r9, r10, r11, r12, r13, r14, r15] = &mut values;
     // SAFETY: the handler of the breakpoint comes back, and nothing else is
     // done.
     unsafe {
@@ -31,12 +31,19 @@ fn a_breakpoint_leaves_the_registers_alone() {
             inout("rax") * a,
             inout("rcx") * c,
             inout("rdx") * d,
+            inout("rsi") * si,
+            inout("rdi") * di,
             inout("r8") * r8,
+            inout("r9") * r9,
+            inout("r10") * r10,
             inout("r11") * r11,
+            inout("r12") * r12,
+            inout("r13") * r13,
+            inout("r14") * r14,
             inout("r15") * r15
         );
     }
-    assert_eq!(values, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(values, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
 }
 
 #[test_case]

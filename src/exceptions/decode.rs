@@ -93,11 +93,11 @@ impl Exception {
     /// What the error code of a page fault says, with CR2.
     fn page_fault(&self, f: &mut Formatter) -> Result {
         let code = self.error_code;
-        // A CPU without no-execute pages does not report a fetch as one.
-        let (tried, forbidden) = if code & FETCH != 0 || self.cr2 == self.rip {
-            ("execute", "the page may not be executed")
-        } else if code & WRITE != 0 {
+        let (tried, forbidden) = if code & WRITE != 0 {
             ("write to", "the page may not be written")
+        // A CPU without no-execute pages does not report a fetch as one.
+        } else if code & FETCH != 0 || self.cr2 == self.rip {
+            ("execute", "the page may not be executed")
         } else {
             ("read from", "the page may not be read")
         };

@@ -16,28 +16,29 @@ const BYTES: u64 = 16;
 
 /// The address of a vector's entry.
 pub fn address(vector: usize) -> u64 {
-    entries as *const () as u64 + BYTES * vector as u64
+    let first = (entries as *const () as u64).next_multiple_of(BYTES);
+    first + BYTES * vector as u64
 }
 
 /// All entries, one behind the other.
 #[unsafe(naked)]
 unsafe extern "C" fn entries() {
     naked_asm!(
-        ".set vector, 0",
+        ".set .Lvector, 0",
         ".rept {count}",
         ".balign {bytes}",
-        ".if !({with_error_code} >> vector & 1)",
+        ".if !({with_error_code} >> .Lvector & 1)",
         "pushq $0",
         ".endif",
-        "pushq $vector",
+        "pushq $.Lvector",
         "jmp {common}",
-        ".set vector, vector + 1",
+        ".set .Lvector, .Lvector + 1",
         ".endr",
         count = const COUNT,
         bytes = const BYTES,
         with_error_code = const WITH_ERROR_CODE,
         common = sym common,
-        options(att_syntax), // in the other one, `vector` might be an address
+        options(att_syntax), // in the other one, the name might be an address
     )
 }
 

@@ -24,8 +24,8 @@ pub const PAGE_FAULT: u64 = 14;
 
 /// What is known when an exception has happened, as it lies on the stack.
 ///
-/// Displayed, it says what was tried, in plain words: ten rows of up to 80
-/// characters.
+/// Displayed, it says what was tried, in plain words: eleven rows of up to
+/// 80 characters.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Exception {

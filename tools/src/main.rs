@@ -13,7 +13,8 @@ const USAGE: &str = "\
 usage: siso-image build KERNEL -o IMAGE    make a disk image of a kernel
        siso-image run KERNEL [FLAGS]       boot a kernel in QEMU; what `cargo test`
                                            has built is run as `test` does it
-       siso-image test KERNEL [WORDS]      boot a kernel that tests itself; WORDS
+       siso-image test KERNEL [WORDS] [FLAGS]
+                                           boot a kernel that tests itself; WORDS
                                            are its command line
        siso-image picture KERNEL -o PNG    boot it, take a picture of the screen
        siso-image usb KERNEL DEVICE        write a bootable stick: asks first, then
@@ -67,15 +68,16 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             let recipe = Recipe::take(&mut args)?;
             let kernel = take_kernel(&mut args)?;
             if test::is_test(&kernel) {
-                return run_test(recipe, &kernel, &args);
+                return run_test(recipe, &kernel, args);
             }
             let flags = [recipe.manifest.run_args.clone(), args, more_flags()].concat();
-            recipe.with_image(&kernel, |image| run::run(image, &flags))
+            let success = recipe.manifest.test_success_exit_code;
+            recipe.with_image(&kernel, |image| run::run(image, &flags, success))
         }
         "test" => {
             let recipe = Recipe::take(&mut args)?;
             let kernel = take_kernel(&mut args)?;
-            run_test(recipe, &kernel, &args)
+            run_test(recipe, &kernel, args)
         }
         "picture" => {
             let recipe = Recipe::take(&mut args)?;
@@ -117,12 +119,13 @@ impl Recipe {
     /// Takes the options out of the arguments.
     fn take(args: &mut Vec<String>) -> Result<Recipe, String> {
         let wx = args.iter().position(|arg| arg == "--wx");
+        let wx = wx.map(|at| args.remove(at)).is_some();
         let ramdisk = match take_value(args, "--ramdisk")? {
             Some(file) => fs::read(&file).map_err(|error| format!("{file}: {error}"))?,
             None => Vec::new(),
         };
         Ok(Recipe {
-            wx: wx.map(|at| args.remove(at)).is_some(),
+            wx,
             manifest: match take_value(args, "--manifest")? {
                 Some(file) => Manifest::read(Path::new(&file))?,
                 None => Manifest::of_cargo()?,
@@ -156,16 +159,19 @@ impl Recipe {
     }
 }
 
-/// Boots a kernel that tests itself; the words are its command line, unless
-/// it has one already.
-fn run_test(mut recipe: Recipe, kernel: &Path, words: &[String]) -> Result<(), String> {
+/// Boots a kernel that tests itself. Words up to the first that begins with one
+/// dash are its command line, unless it has one already; the rest is for QEMU.
+fn run_test(mut recipe: Recipe, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
+    let for_qemu = |word: &String| word.starts_with('-') && !word.starts_with("--");
+    let end = words.iter().position(for_qemu).unwrap_or(words.len());
+    let flags = [words.split_off(end), more_flags()].concat();
     if recipe.packages.command_line.is_empty() {
         recipe.packages.command_line = words.join(" ");
     }
     let limit = run::time_limit()?;
     recipe
         .with_image(kernel, |image| {
-            test::run(image, &recipe.manifest, limit, &more_flags())
+            test::run(image, &recipe.manifest, limit, &flags)
         })
         .map_err(|error| format!("{}: {error}", kernel.display()))
 }

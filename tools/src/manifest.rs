@@ -94,18 +94,20 @@ impl Manifest {
             manifest.is_some_and(|manifest| Path::new(manifest) == path)
         };
         let packages = metadata.get("packages").map(Json::list).unwrap_or_default();
-        match packages.iter().find(is_it).and_then(|p| p.get("metadata")) {
-            Some(metadata) => Manifest::of(metadata).map_err(about),
-            None => Ok(Manifest::default()),
-        }
+        let package = packages.iter().find(is_it);
+        let package = package.ok_or(about("is a workspace's, without a package".into()))?;
+        let metadata = package.get("metadata").unwrap_or(&Json::Null);
+        Manifest::of(metadata).map_err(about)
     }
 
     /// Takes the keys from what stands below `[package.metadata]`.
     fn of(metadata: &Json) -> Result<Manifest, String> {
         let mut manifest = Manifest::default();
         for table in ["bootloader", "bootimage"] {
-            let Some(Json::Object(keys)) = metadata.get(table) else {
-                continue;
+            let keys = match metadata.get(table) {
+                None => continue,
+                Some(Json::Object(keys)) => keys,
+                Some(_) => return Err(format!("[package.metadata] {table}: wants a table")),
             };
             for (key, value) in keys {
                 manifest
@@ -141,9 +143,10 @@ impl Manifest {
                 let seconds = number(value).ok_or("wants a number of seconds")?;
                 self.test_timeout = Duration::from_secs(seconds);
             }
-            ("bootimage", "test-no-reboot") => {
-                self.test_no_reboot = matches!(value, Json::Bool(true));
-            }
+            ("bootimage", "test-no-reboot") => match value {
+                Json::Bool(value) => self.test_no_reboot = *value,
+                _ => return Err("wants true or false".into()),
+            },
             ("bootimage", key) if IGNORED.contains(&key) => {}
             _ => return Err("is not known".into()),
         }
@@ -216,6 +219,14 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (text, sentence) in [
+            (
+                r#"{"bootloader": ["x"]}"#,
+                "[package.metadata] bootloader: wants a table",
+            ),
+            (
+                r#"{"bootimage": {"test-no-reboot": "true"}}"#,
+                "test-no-reboot: wants true or false",
+            ),
             (
                 r#"{"bootloader": {"kernel-stack-size": 0}}"#,
                 "kernel-stack-size: wants a number of pages",

@@ -50,10 +50,13 @@ const BOOT_INFO: &str = include_str!("../../src/boot_info.rs");
 /// Makes a folder with a new kernel in it, named like the folder.
 pub fn make(folder: &Path) -> Result<(), String> {
     let about = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    // An empty folder that is there already may be called by another name.
+    let whole = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
+    let name = whole.file_name().unwrap_or_default().to_string_lossy();
     if !is_crate_name(&name) {
         return Err(about(
-            &"no name for a kernel: it wants letters, digits, - and _, and a letter first",
+            &"no name for a kernel: it wants letters, digits, - and _, a letter first, and \
+              no word of Rust's own",
         ));
     }
     if fs::read_dir(folder).is_ok_and(|mut there| there.next().is_some()) {
@@ -70,9 +73,17 @@ pub fn make(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Names that mean something else to Rust or to Cargo.
+const TAKEN: &str = "abstract alloc as async await become box break build const continue core \
+    crate deps do dyn else enum examples extern false final fn for gen if impl in incremental let \
+    loop macro match mod move mut override priv proc_macro pub ref return self static std struct \
+    super test trait true try type typeof unsafe unsized use virtual where while yield";
+
 /// As `cargo new` wants them.
 fn is_crate_name(name: &str) -> bool {
+    let in_code = name.replace('-', "_");
     name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !TAKEN.split_whitespace().any(|taken| taken == in_code)
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
@@ -86,6 +97,11 @@ fn named(text: &str, name: &str) -> String {
         .replace("x86_64-siso_os", &format!("x86_64-{name}"))
         .replace("env!(\"LOADER_LAYOUT\")", "\"layout.rs\"")
         .replace("tools/siso run", "siso-image run")
+        .replace("; its `boot/long.s` shows in what state.", ".")
+        .replace(
+            " The whole contract stands in `docs/protocol.md` of siso_os.",
+            "",
+        )
 }
 
 /// The constants that `boot_info.rs` names, which our own kernel gets from its

@@ -9,7 +9,7 @@ use crate::layout::*;
 use crate::manifest::Manifest;
 use std::fmt;
 
-/// Bytes of physical memory that the loader knows of: 4 TiB.
+/// Bytes of physical memory that the loader may know of: 4 TiB.
 const PHYSICAL_BYTES: u64 = FRAMES_MAX * PAGE_BYTES;
 /// The alignment of a page of 2 MiB, which physical memory is mapped with.
 const LARGE_PAGE_BYTES: u64 = 2 << 20;
@@ -35,7 +35,7 @@ pub struct Places {
     pub stack: Place,
     /// Pages of the stack.
     pub stack_pages: u64,
-    /// As much of physical memory as there can be.
+    /// Physical memory: 4 TiB, or what there is room for, 4 GiB at least.
     pub physical: Place,
 }
 
@@ -122,7 +122,6 @@ impl Places {
         let stack_bytes = (stack_pages + 1) * PAGE_BYTES;
         let boot_info = |first| Place::new("the boot info", first, PAGE_BYTES);
         let stack = |first| Place::new("the stack", first, stack_bytes);
-        let physical = |first| Place::new("physical memory", first, PHYSICAL_BYTES);
 
         let mut taken: Vec<Place> = kernel
             .segments
@@ -131,7 +130,15 @@ impl Places {
             .collect();
         taken.extend(manifest.boot_info_address.map(boot_info));
         taken.extend(manifest.stack_address.map(stack));
-        taken.extend(manifest.physical_memory_offset.map(physical));
+        // Up to what comes next, if that is less than 4 TiB.
+        let asked = manifest.physical_memory_offset.map(|first| {
+            let above = taken.iter().map(|place| place.first);
+            let next = above.filter(|&above| above > first).min();
+            let room = next.unwrap_or(end_of_half(first)).wrapping_sub(first);
+            let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(PAGE_BYTES - 1);
+            Place::new("physical memory", first, bytes)
+        });
+        taken.extend(asked);
 
         let boot_info_bytes = match manifest.stack_address {
             None => STACK_OFFSET + stack_pages * PAGE_BYTES, // they stand together
@@ -152,14 +159,12 @@ impl Places {
                 .unwrap_or(boot_info.first.wrapping_add(PAGE_BYTES)),
         );
         taken.extend([boot_info, stack]);
-        let physical = match manifest.physical_memory_offset {
-            Some(address) => physical(address),
-            None => physical(free(
-                SLOT_PHYSICAL,
-                PHYSICAL_BYTES,
-                &taken,
-                "physical memory",
-            )?),
+        let physical = match asked {
+            Some(place) => place,
+            None => {
+                let first = free(SLOT_PHYSICAL, PHYSICAL_BYTES, &taken, "physical memory")?;
+                Place::new("physical memory", first, PHYSICAL_BYTES)
+            }
         };
         let places = Places {
             boot_info,
@@ -169,6 +174,11 @@ impl Places {
         };
         places.check(kernel)?;
         Ok(places)
+    }
+
+    /// How many frames of physical memory there is room to map.
+    pub fn frames(&self) -> u32 {
+        ((self.physical.last - self.physical.first + 1) / PAGE_BYTES) as u32
     }
 
     fn check(&self, kernel: &Kernel) -> Result<(), Error> {
@@ -193,6 +203,15 @@ impl Places {
             before.push(place);
         }
         Ok(())
+    }
+}
+
+/// The address behind the canonical half that this one is in; 0 stands for
+/// 2^64.
+fn end_of_half(address: u64) -> u64 {
+    match address >> 63 {
+        0 => 1 << 47,
+        _ => 0,
     }
 }
 

@@ -87,8 +87,14 @@ fn printable(code: u8) -> char {
 /// Why a machine did not come to rest.
 #[derive(Debug)]
 pub enum Failure {
-    /// QEMU ended: the machine was reset, or QEMU could not start it.
-    Ended(String),
+    /// QEMU ended: the machine was reset, the kernel has left it, or it could
+    /// not even start.
+    Ended {
+        /// Its exit status; none if a signal ended it.
+        status: Option<i32>,
+        /// What it said.
+        words: String,
+    },
     /// Long mode was not reached, or something went on changing.
     Restless {
         /// Whether the CPU was in long mode at the end.
@@ -103,10 +109,17 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Failure::Ended(words) if words.is_empty() => {
-                write!(f, "the machine was reset: a triple fault, most likely")
+            Failure::Ended { words, .. } if !words.is_empty() => {
+                write!(f, "QEMU ended: {words}")
             }
-            Failure::Ended(words) => write!(f, "QEMU ended: {words}"),
+            Failure::Ended {
+                status: Some(0), ..
+            } => write!(f, "the machine was reset: a triple fault, most likely"),
+            Failure::Ended {
+                status: Some(status),
+                ..
+            } => write!(f, "QEMU's exit status is {status}"),
+            Failure::Ended { status: None, .. } => write!(f, "a signal has ended QEMU"),
             Failure::Restless {
                 long_mode: false,
                 after,
@@ -137,13 +150,13 @@ impl Machine {
     /// Starts QEMU with these arguments, which say what it boots from.
     pub fn start(arguments: &[impl AsRef<str>]) -> io::Result<Machine> {
         let files = Files(temporary_folder()?);
-        let file = |kind: &str, name: &str| format!("{kind}{}", files.0.join(name).display());
+        let file = |kind: &str, name: &str| format!("{kind}{}", escaped(&files.0.join(name)));
         let socket = files.0.join("monitor");
         let mut child = Command::new(program())
             .args(["-display", "none", "-no-reboot"])
             .args([
                 "-monitor",
-                &format!("unix:{},server=on,wait=off", socket.display()),
+                &(file("unix:", "monitor") + ",server=on,wait=off"),
                 "-serial",
                 &file("file:", "serial"),
                 "-debugcon",
@@ -164,9 +177,10 @@ impl Machine {
 
     /// The arguments for a disk image on QEMU's usual drive.
     pub fn disk(image: &Path) -> [String; 2] {
-        // A comma in a file name is written twice.
-        let file = image.display().to_string().replace(',', ",,");
-        ["-drive".into(), format!("format=raw,file={file}")]
+        [
+            "-drive".into(),
+            format!("format=raw,file={}", escaped(image)),
+        ]
     }
 
     /// Sends a command to the monitor and returns what it says.
@@ -274,7 +288,10 @@ impl Machine {
                 Err(error) => {
                     sleep(LOOK); // it may be about to end
                     return Err(match self.child.try_wait()? {
-                        Some(_) => Failure::Ended(self.file("stderr").trim().into()),
+                        Some(status) => Failure::Ended {
+                            status: status.code(),
+                            words: self.file("stderr").trim().into(),
+                        },
                         None => Failure::Io(error),
                     });
                 }
@@ -308,6 +325,11 @@ impl Drop for Machine {
     }
 }
 
+/// A file's name in an argument of QEMU: a comma is written twice.
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
 /// Connects to QEMU's monitor, as soon as it is there.
 fn connect(child: &mut Child, socket: &Path) -> io::Result<Option<UnixStream>> {
     while child.try_wait()?.is_none() {
@@ -336,8 +358,13 @@ fn read_answer(from: &mut impl Read) -> io::Result<String> {
 pub fn temporary_folder() -> io::Result<PathBuf> {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = env::temp_dir().join(format!("siso-{}-{number}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
+    loop {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = env::temp_dir().join(format!("siso-{}-{number}", std::process::id()));
+        match fs::create_dir(&folder) {
+            // Left by another process that had our number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| folder),
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! the terminal; with neither, until it has come to rest, and then what it
 //! showed is printed.
 
-use crate::qemu::{Machine, program};
+use crate::qemu::{Failure, Machine, program};
 use std::env;
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::Path;
@@ -12,16 +12,19 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Boots an image; `flags` are more arguments for QEMU. Where they are about
-/// the serial line, it is not shown in the terminal by us.
-pub fn run(image: &Path, flags: &[String]) -> Result<(), String> {
+/// the serial line or the terminal, that is left to them. A kernel that leaves
+/// QEMU with the exit status `success` has not failed.
+pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
     if display() {
         if window() {
-            let theirs = ["-serial", "-nographic"];
-            let serial = match flags.iter().any(|flag| theirs.contains(&flag.as_str())) {
+            let theirs = |flag: &String| {
+                ["-serial", "-nographic"].contains(&flag.as_str()) || flag.contains("stdio")
+            };
+            let serial = match flags.iter().any(theirs) {
                 true => &[][..],
                 false => &["-serial", "stdio"],
             };
-            return interactive(image, serial, flags);
+            return interactive(image, serial, flags, success);
         }
         eprintln!("This QEMU has no window to open (`make doctor` tells how to get it).");
     }
@@ -30,9 +33,9 @@ pub fn run(image: &Path, flags: &[String]) -> Result<(), String> {
         print!("Press Enter to begin. ");
         let _ = stdout().flush(); // the words may as well come late
         let _ = stdin().read_line(&mut String::new()); // whatever it is
-        return interactive(image, &["-display", "curses"], flags);
+        return interactive(image, &["-display", "curses"], flags, success);
     }
-    headless(image, flags)
+    headless(image, flags, success)
 }
 
 /// Is there somebody who can see a window?
@@ -53,20 +56,20 @@ fn window() -> bool {
         .any(|kind| ["gtk", "sdl", "cocoa"].contains(&kind.trim()))
 }
 
-fn interactive(image: &Path, mode: &[&str], flags: &[String]) -> Result<(), String> {
+fn interactive(image: &Path, mode: &[&str], flags: &[String], success: i32) -> Result<(), String> {
     let status = Command::new(program())
         .args(mode)
         .args(Machine::disk(image))
         .args(flags)
         .status();
     match status {
-        Ok(status) if status.success() => Ok(()),
+        Ok(status) if status.success() || status.code() == Some(success) => Ok(()),
         Ok(status) => Err(format!("{}: {status}", program())),
         Err(error) => Err(not_started(&error)),
     }
 }
 
-fn headless(image: &Path, flags: &[String]) -> Result<(), String> {
+fn headless(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
     let mut machine = start(image, flags)?;
     let rest = machine.wait_for_rest(timeout()?);
     // What there is to see helps most when something went wrong.
@@ -80,7 +83,11 @@ fn headless(image: &Path, flags: &[String]) -> Result<(), String> {
         None => println!("(no screen to show)"),
     }
     println!("Serial line:\n{}", machine.serial().trim());
-    rest.map(|_| ()).map_err(|failure| failure.to_string())
+    match rest {
+        Ok(_) => Ok(()),
+        Err(Failure::Ended { status, .. }) if status == Some(success) => Ok(()),
+        Err(failure) => Err(failure.to_string()),
+    }
 }
 
 /// `siso-image picture`: boots an image, writes a picture of the screen.

@@ -6,9 +6,9 @@
 
 use crate::manifest::Manifest;
 use crate::qemu::{Machine, program};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write, stdout};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -63,24 +63,26 @@ pub fn run(
     let printer = thread::spawn(move || print(output));
     let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", program()));
     let _ = printer.join(); // it ends with QEMU
-    match ended? {
+    match ended?.map(|status| status.code()) {
         None => Err(format!("not done after {} seconds", limit.as_secs())),
-        Some(status) if status == manifest.test_success_exit_code => Ok(()),
-        Some(0) => Err("the machine was reset or switched off: a triple fault, most likely".into()),
-        Some(status) => Err(format!(
+        Some(Some(status)) if status == manifest.test_success_exit_code => Ok(()),
+        Some(Some(0)) => {
+            Err("the machine was reset or switched off: a triple fault, most likely".into())
+        }
+        Some(Some(status)) => Err(format!(
             "failed: QEMU's exit status is {status}, that of success {}",
             manifest.test_success_exit_code
         )),
+        Some(None) => Err("a signal has ended QEMU".into()),
     }
 }
 
-/// Waits until QEMU ends; its exit status, or none after the time limit, or
-/// where a signal has ended it.
-fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<i32>> {
+/// Waits until QEMU ends; nothing after the time limit.
+fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     let start = Instant::now();
     while start.elapsed() < limit {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status.code().unwrap_or(-1)));
+            return Ok(Some(status));
         }
         sleep(LOOK);
     }
@@ -89,25 +91,38 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<i32>> {
     Ok(None)
 }
 
-/// Prints what the kernel says; what the loader says only where no kernel has
-/// started.
+/// Prints what the kernel says, as it comes; what the loader has said only
+/// where no kernel has started.
 fn print(output: impl Read) {
-    let mut loader = Some(String::new());
     let mut output = BufReader::new(output);
-    let mut line = Vec::new();
-    while output
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|count| count > 0)
-    {
-        let text = String::from_utf8_lossy(&line).replace('\r', "");
-        match &mut loader {
-            None => print!("{text}"),
-            Some(_) if text.contains(LOADER_SAYS) => loader = None,
-            Some(said) => *said += &text,
+    let mut loader = Vec::new();
+    while !String::from_utf8_lossy(&loader).contains(LOADER_SAYS) {
+        let line = loader.len();
+        if output.read_until(b'\n', &mut loader).is_err() || loader.len() == line {
+            return show(&loader);
         }
-        line.clear();
     }
-    print!("{}", loader.unwrap_or_default());
+    // To the end, even if nobody listens: QEMU must not wait for us.
+    while let Ok(bytes) = output.fill_buf() {
+        let length = bytes.len();
+        if length == 0 {
+            break;
+        }
+        show(bytes);
+        output.consume(length);
+    }
+}
+
+/// Writes bytes to the terminal, without the carriage returns of a serial
+/// line.
+fn show(bytes: &[u8]) {
+    let bytes: Vec<u8> = bytes
+        .iter()
+        .copied()
+        .filter(|&byte| byte != b'\r')
+        .collect();
+    let mut stdout = stdout().lock();
+    let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush()); // see above
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ fn impossible_places() {
             "is no multiple of 0x200000",
         ),
         (
-            "physical-memory-offset = \"0xffffff0000000000\"",
+            "physical-memory-offset = \"0xffffffff80000000\"",
             "not lie at canonical addresses",
         ),
         (

@@ -99,17 +99,48 @@ fn mutate(file: &mut [u8], random: &mut Random) {
     }
 }
 
+/// Changes some words of the dynamic section of a position-independent kernel,
+/// or of the relocations behind it.
+fn mutate_relocations(file: &mut [u8], random: &mut Random) {
+    let word = |file: &[u8], at: usize| {
+        let word = file.get(at..at + 8).unwrap_or(&[0; 8]);
+        u64::from_le_bytes(word.try_into().expect("eight bytes"))
+    };
+    let headers = (0..8).map(|n| EHDR + n * PHDR);
+    let dynamic = headers.into_iter().find(|&at| file[at] == 2);
+    let Some(dynamic) = dynamic.map(|at| word(file, at + 8)) else {
+        return; // its header has been changed already
+    };
+    for _ in 0..1 + random.below(3) {
+        let at = dynamic.wrapping_add(random.below(64) * 8) as usize;
+        let values = [0, u64::MAX, 35, 1 << random.below(64), random.below(0x5000)];
+        let value = values[random.below(values.len() as u64) as usize];
+        if at < file.len() - 8 {
+            file[at..][..8].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
 /// The image builder says what is wrong, or makes a kernel of it that keeps
 /// all the rules.
 #[test]
 fn the_image_builder() {
-    let names = ["release/siso_os", "shared_page", "higher_half_no_at", "tls"];
+    let names = [
+        "release/siso_os",
+        "shared_page",
+        "higher_half_no_at",
+        "tls",
+        "pie",
+    ];
     let originals = names.map(|name| fs::read(kernel(name)).expect("the kernel can be read"));
     let mut random = Random(0xe1f);
     let (mut refused, mut made) = (0, 0);
     for n in 0..20_000 {
         let mut file = originals[n % originals.len()].clone();
         mutate(&mut file, &mut random);
+        if names[n % names.len()] == "pie" {
+            mutate_relocations(&mut file, &mut random);
+        }
         match Kernel::parse(&file, false) {
             Err(error) => {
                 one_sentence(&error.to_string());

@@ -25,6 +25,8 @@ fn cargo(folder: &Path, target: &str, arguments: &[&str]) -> (Output, String) {
         .env("CARGO_TARGET_DIR", top().join("target").join(target))
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
+        .env_remove("TIMEOUT")
+        .env_remove("QEMU_FLAGS")
         .env_remove("RUSTUP_TOOLCHAIN") // the one of this test's own Cargo
         .stdin(Stdio::null())
         .output()
@@ -149,7 +151,7 @@ fn a_new_one() {
 #[test]
 fn names_that_will_not_do() {
     let folder = Folder::new();
-    for name in ["1st", "my kernel", "kernel!"] {
+    for name in ["1st", "my kernel", "kernel!", "core", "fn"] {
         let output = Command::new(env!("CARGO_BIN_EXE_siso-image"))
             .arg("new")
             .arg(folder.0.join(name))

@@ -159,6 +159,15 @@ fn of_a_kernel_that_asks_for_places() {
         "{stack:#x}"
     );
 
+    // With room for 5 GiB only, memory above that is left out.
+    let manifest = Manifest {
+        physical_memory_offset: Some(0xffff_fffe_c000_0000),
+        ..Manifest::default()
+    };
+    let (_machine, pages, _disk) = tables_as_asked("release/siso_os", &manifest, &["-m", "8G"]);
+    let last = pages.at(u64::MAX).expect("it is mapped");
+    assert_eq!(last.phys + last.size, 5 * GIB);
+
     // With an address for the boot info alone, the stack follows.
     let manifest = Manifest {
         stack_pages: Some(1),

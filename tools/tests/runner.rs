@@ -14,6 +14,8 @@ fn siso_image(arguments: &[&str], settings: &[(&str, &str)]) -> (Output, String)
         .env_remove("CARGO_MANIFEST_DIR") // of this test's own package
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
+        .env_remove("TIMEOUT")
+        .env_remove("QEMU_FLAGS")
         .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .output()
@@ -126,6 +128,64 @@ fn the_manifests_run_keys() {
     assert!(said.contains("memory 23 MiB"), "{said}");
 }
 
+/// A kernel that leaves QEMU by itself: the status tells whether all is well.
+#[test]
+fn a_kernel_that_ends_its_run() {
+    let device = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"];
+    let file = kernel("tls");
+    let arguments = [&["run", path(&file)], &device[..]].concat();
+    let (output, said) = siso_image(&arguments, &[]);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("tls ok"), "{said}");
+
+    let folder = package("[package.metadata.bootimage]\ntest-success-exit-code = 35");
+    let settings = [("CARGO_MANIFEST_DIR", path(&folder.0))];
+    let (output, said) = siso_image(&arguments, &settings);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("QEMU's exit status is 33"), "{said}");
+}
+
+/// Without `-no-reboot` a reset begins again, until the time is over.
+#[test]
+fn a_kernel_that_may_reset_the_machine() {
+    let folder = package("[package.metadata.bootimage]\ntest-no-reboot = false");
+    let settings = [("CARGO_MANIFEST_DIR", path(&folder.0)), ("TIMEOUT", "6")];
+    let (output, said) = siso_image(&["test", path(&kernel("triple_fault"))], &settings);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("not done after 6 seconds"), "{said}");
+}
+
+/// Words behind the kernel are its command line, flags with one dash QEMU's.
+#[test]
+fn flags_for_a_test() {
+    let arguments = ["test", path(&kernel("tls")), "a", "--b", "-no-such-flag"].map(String::from);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (output, said) = siso_image(&arguments, &[]);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("-no-such-flag: invalid option"), "{said}");
+}
+
+/// Options may stand anywhere, in any order.
+#[test]
+fn options_in_any_order() {
+    let folder = Folder::new();
+    let (image, ramdisk) = (folder.0.join("image"), folder.0.join("ramdisk"));
+    fs::write(&ramdisk, "text").expect("a file can be written");
+    let file = kernel("writable_code");
+    let mut parts = [
+        vec!["--wx"],
+        vec!["--ramdisk", path(&ramdisk)],
+        vec!["-o", path(&image)],
+        vec![path(&file)],
+    ];
+    for _ in 0..parts.len() {
+        parts.rotate_left(1);
+        let (output, said) = siso_image(&[vec!["build"], parts.concat()].concat(), &[]);
+        assert!(output.status.success(), "{parts:?}: {said}");
+        fs::remove_file(&image).expect("the image was made");
+    }
+}
+
 /// A hostile or broken manifest is one sentence.
 #[test]
 fn a_manifest_that_makes_no_sense() {
@@ -138,4 +198,16 @@ fn a_manifest_that_makes_no_sense() {
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "{said}");
+
+    let folder = Folder::new();
+    let manifest = folder.0.join("Cargo.toml");
+    fs::write(&manifest, "[workspace]\n").expect("a file can be written");
+    let file = kernel("tls");
+    let arguments = ["test", path(&file), "--manifest", path(&manifest)];
+    let (output, said) = siso_image(&arguments, &[]);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("is a workspace's, without a package"),
+        "{said}"
+    );
 }
