@@ -15,7 +15,11 @@ GDB     ?= gdb
 PEERS   ?=
 DOCS    ?=
 
-export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST
+# What a user types is a text, not more of this file.
+override CMDLINE := $(value CMDLINE)
+override NAME    := $(value NAME)
+
+export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME
 
 siso   := tools/siso
 # What goes into an image besides the kernel.
@@ -57,7 +61,8 @@ iso: setup $(kernel)            ## wrap a disk image for a CD-ROM: ISO=path
 	xorriso -as mkisofs -quiet -hard-disk-boot -b siso_os.img -o $(ISO) target/iso
 
 new: setup                      ## make a new kernel beside this folder: NAME=name
-	@$(siso) new $(if $(findstring /,$(NAME)),,../)$(NAME)
+	@test -n "$$NAME" || { echo "Which NAME? make new NAME=my_kernel" >&2; exit 1; }
+	@case "$$NAME" in */*) ;; *) NAME="../$$NAME" ;; esac; $(siso) new "$$NAME"
 	@command -v siso-image >/dev/null || \
 	    echo "They need siso-image, once: cargo install --path tools"
 
@@ -84,7 +89,7 @@ lint: kernel                    ## check format and lints
 
 debug: setup $(kernel)          ## boot and wait for `make gdb` in another terminal
 	@echo "QEMU waits on port 1234 for 'make gdb' in another terminal."
-	@$(siso) run $(KERNEL) $(recipe) -S -s
+	@$(siso) run $(KERNEL) $(recipe) -S -gdb tcp:127.0.0.1:1234
 
 gdb: setup                      ## debug what `make debug` has started
 	@$(siso) loader -o target/loader.elf

@@ -17,6 +17,10 @@ extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     println!("command line: {}", boot_info.command_line());
 
     let ramdisk = boot_info.ramdisk();
+    if ramdisk.is_empty() {
+        println!("no ramdisk");
+        cpu::rest();
+    }
     println!("ramdisk: {} bytes", ramdisk.len());
     for line in ramdisk.split(|&byte| byte == b'\n').take(ROWS) {
         println!("  {}", str::from_utf8(line).unwrap_or("(no text)"));

@@ -1,6 +1,6 @@
 //! What every kernel relies on: printing, and what the loader tells.
 //!
-//! Also the pattern for tests of your own: four attributes, `_start`, and
+//! Also the pattern for tests of your own: attributes, `_start`, and
 //! functions marked `#[test_case]`.
 
 #![no_std]

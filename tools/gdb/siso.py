@@ -210,9 +210,10 @@ HereCommand()
 NextCommand()
 gdb.events.stop.connect(lambda _event: attempt(show))
 
-# The kernel's DWARF names its files from the top of the tree (trim-paths). A
-# loader that was built elsewhere has other directories: its files are in boot/.
-gdb.execute(f"directory {ROOT}:{ROOT}/boot")
+# Our kernel's DWARF names its files from the top of the tree (trim-paths), those
+# of others name their own directories, which come first. A loader that was built
+# elsewhere has other directories, too: its files are in boot/.
+gdb.execute(f"set directories $cdir:$cwd:{ROOT}:{ROOT}/boot")
 gdb.execute("set confirm off")  # add-symbol-file would ask
 
 

@@ -55,6 +55,11 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     } else {
         args.remove(0)
     };
+    let wants_help = |arg: &String| ["--help", "-h"].contains(&arg.as_str());
+    if args.first().is_some_and(wants_help) {
+        println!("{USAGE}");
+        return Ok(());
+    }
     match name.as_str() {
         "build" => {
             let recipe = Recipe::take(&mut args)?;
@@ -104,6 +109,10 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             println!("{USAGE}");
             Ok(())
         }
+        "--version" | "-V" => {
+            println!("siso-image {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
         _ => Err(format!("unknown command '{name}'\n{USAGE}")),
     }
 }
@@ -118,20 +127,22 @@ struct Recipe {
 impl Recipe {
     /// Takes the options out of the arguments.
     fn take(args: &mut Vec<String>) -> Result<Recipe, String> {
-        let wx = args.iter().position(|arg| arg == "--wx");
-        let wx = wx.map(|at| args.remove(at)).is_some();
+        // First of all, as this text may look like an option.
+        let command_line = take_value(args, "--command-line")?.unwrap_or_default();
         let ramdisk = match take_value(args, "--ramdisk")? {
-            Some(file) => fs::read(&file).map_err(|error| format!("{file}: {error}"))?,
+            Some(file) => read(Path::new(&file))?,
             None => Vec::new(),
         };
+        let manifest = match take_value(args, "--manifest")? {
+            Some(file) => Manifest::read(Path::new(&file))?,
+            None => Manifest::of_cargo()?,
+        };
+        let wx = args.iter().position(|arg| arg == "--wx");
         Ok(Recipe {
-            wx,
-            manifest: match take_value(args, "--manifest")? {
-                Some(file) => Manifest::read(Path::new(&file))?,
-                None => Manifest::of_cargo()?,
-            },
+            wx: wx.map(|at| args.remove(at)).is_some(),
+            manifest,
             packages: Packages {
-                command_line: take_value(args, "--command-line")?.unwrap_or_default(),
+                command_line,
                 ramdisk,
             },
         })
@@ -139,7 +150,7 @@ impl Recipe {
 
     fn image(&self, kernel: &Path) -> Result<Image, String> {
         let about = |error: &dyn std::fmt::Display| format!("{}: {error}", kernel.display());
-        let file = fs::read(kernel).map_err(|error| about(&error))?;
+        let file = read(kernel)?;
         let kernel = Kernel::parse(&file, self.wx).map_err(|error| about(&error))?;
         Image::new(&kernel, &self.manifest, &self.packages).map_err(|error| about(&error))
     }
@@ -159,6 +170,16 @@ impl Recipe {
     }
 }
 
+/// Reads a whole file; devices may have no end.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let about = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let there = fs::metadata(path).map_err(|error| about(&error))?;
+    if !there.is_file() {
+        return Err(about(&"is no file"));
+    }
+    fs::read(path).map_err(|error| about(&error))
+}
+
 /// Boots a kernel that tests itself. Words up to the first that begins with one
 /// dash are its command line, unless it has one already; the rest is for QEMU.
 fn run_test(mut recipe: Recipe, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
@@ -169,11 +190,18 @@ fn run_test(mut recipe: Recipe, kernel: &Path, mut words: Vec<String>) -> Result
         recipe.packages.command_line = words.join(" ");
     }
     let limit = run::time_limit()?;
-    recipe
-        .with_image(kernel, |image| {
-            test::run(image, &recipe.manifest, limit, &flags)
-        })
-        .map_err(|error| format!("{}: {error}", kernel.display()))
+    let mut outcome = Ok(());
+    recipe.with_image(kernel, |image| {
+        outcome = test::run(image, &recipe.manifest, limit, &flags);
+        Ok(())
+    })?;
+    if let Err(error) = outcome {
+        let name = kernel.file_name().unwrap_or_default().to_string_lossy();
+        eprintln!("siso-image: {name}: {error}");
+        // The exit status of Cargo's own harness: others make Cargo wonder.
+        std::process::exit(101);
+    }
+    Ok(())
 }
 
 /// Takes an option with a value out of the arguments.

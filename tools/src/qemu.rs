@@ -95,6 +95,8 @@ pub enum Failure {
         /// What it said.
         words: String,
     },
+    /// The loader has said why it starts no kernel.
+    Refused(String),
     /// Long mode was not reached, or something went on changing.
     Restless {
         /// Whether the CPU was in long mode at the end.
@@ -120,6 +122,7 @@ impl fmt::Display for Failure {
                 ..
             } => write!(f, "QEMU's exit status is {status}"),
             Failure::Ended { status: None, .. } => write!(f, "a signal has ended QEMU"),
+            Failure::Refused(sentence) => write!(f, "the loader says: {sentence}"),
             Failure::Restless {
                 long_mode: false,
                 after,
@@ -277,12 +280,16 @@ impl Machine {
                 Ok((efer, screen)) => {
                     long_mode = efer & EFER_LMA != 0;
                     let now = Some((screen, self.serial()));
-                    if !long_mode || now != before {
+                    if now != before {
                         (since, before) = (Instant::now(), now);
                     } else if since.elapsed() >= REST
-                        && let Some((screen, _)) = now
+                        && let Some((screen, serial)) = now
                     {
-                        return Ok(screen);
+                        if long_mode {
+                            return Ok(screen);
+                        } else if let Some(sentence) = refusal(&serial) {
+                            return Err(Failure::Refused(sentence.into()));
+                        }
                     }
                 }
                 Err(error) => {
@@ -323,6 +330,13 @@ impl Drop for Machine {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
+}
+
+/// What the loader has said last, if that is an error: a code, then words.
+fn refusal(serial: &str) -> Option<&str> {
+    let last = serial.trim_end().lines().next_back()?;
+    let code = last.strip_prefix('E')?.split(' ').next()?;
+    code.parse::<u32>().ok().map(|_| last)
 }
 
 /// A file's name in an argument of QEMU: a comma is written twice.

@@ -5,16 +5,21 @@
 //! showed is printed.
 
 use crate::qemu::{Failure, Machine, program};
-use std::env;
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use std::{env, fs};
 
 /// Boots an image; `flags` are more arguments for QEMU. Where they are about
 /// the serial line or the terminal, that is left to them. A kernel that leaves
 /// QEMU with the exit status `success` has not failed.
 pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
+    if flags.iter().any(|flag| flag == "-S") && !(display() && window()) {
+        // Somebody will debug it: it may stand still for as long as they like.
+        let mode = ["-display", "none", "-serial", "stdio"];
+        return interactive(image, &mode, flags, success);
+    }
     if display() {
         if window() {
             let theirs = |flag: &String| {
@@ -33,7 +38,18 @@ pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
         print!("Press Enter to begin. ");
         let _ = stdout().flush(); // the words may as well come late
         let _ = stdin().read_line(&mut String::new()); // whatever it is
-        return interactive(image, &["-display", "curses"], flags, success);
+        let serial = image.with_file_name("serial");
+        let file = format!("file:{}", serial.display());
+        let ended = interactive(
+            image,
+            &["-display", "curses", "-serial", &file],
+            flags,
+            success,
+        );
+        let said = fs::read(serial).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).replace('\r', "");
+        println!("Serial line:\n{}", said.trim());
+        return ended;
     }
     headless(image, flags, success)
 }
@@ -58,12 +74,20 @@ fn window() -> bool {
 
 fn interactive(image: &Path, mode: &[&str], flags: &[String], success: i32) -> Result<(), String> {
     let status = Command::new(program())
+        .arg("-no-reboot")
         .args(mode)
         .args(Machine::disk(image))
         .args(flags)
         .status();
     match status {
-        Ok(status) if status.success() || status.code() == Some(success) => Ok(()),
+        Ok(status) if status.code() == Some(success) => Ok(()),
+        Ok(status) if status.success() => {
+            eprintln!(
+                "QEMU has ended. If nobody has closed it, the machine was reset: by a triple \
+                 fault, most likely (does the kernel call exceptions::init()?)."
+            );
+            Ok(())
+        }
         Ok(status) => Err(format!("{}: {status}", program())),
         Err(error) => Err(not_started(&error)),
     }

@@ -63,7 +63,7 @@ fn without_any() {
         .wait_for_rest(LONG)
         .expect("it comes to rest");
     assert_eq!(screen.row(0), "command line:");
-    assert_eq!(screen.row(1), "ramdisk: 0 bytes");
+    assert_eq!(screen.row(1), "no ramdisk");
 }
 
 /// Their memory is marked: the kernels that check their memory map and their

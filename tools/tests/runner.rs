@@ -60,7 +60,8 @@ fn a_kernel_named_by_cargo() {
 #[test]
 fn a_kernel_that_resets_the_machine() {
     let (output, said) = siso_image(&["test", path(&kernel("triple_fault"))], &[]);
-    assert!(!output.status.success(), "{said}");
+    // The status of Cargo's own harness, which Cargo does not wonder about.
+    assert_eq!(output.status.code(), Some(101), "{said}");
     assert!(said.starts_with("about to fault\n"), "{said}");
     assert!(said.contains("the machine was reset"), "{said}");
 }
