@@ -210,10 +210,11 @@ HereCommand()
 NextCommand()
 gdb.events.stop.connect(lambda _event: attempt(show))
 
-# Our kernel's DWARF names its files from the top of the tree (trim-paths), those
-# of others name their own directories, which come first. A loader that was built
-# elsewhere has other directories, too: its files are in boot/.
-gdb.execute(f"set directories $cdir:$cwd:{ROOT}:{ROOT}/boot")
+# Our kernel's DWARF names its files from the top of the tree, which it calls "."
+# (trim-paths); those of others name their own directories, which come first. A
+# loader that was built elsewhere has other directories, too: its files are in boot/.
+gdb.execute(f"set substitute-path . {ROOT}")
+gdb.execute(f"set directories $cdir:{ROOT}:{ROOT}/boot")
 gdb.execute("set confirm off")  # add-symbol-file would ask
 
 

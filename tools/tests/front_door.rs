@@ -72,7 +72,7 @@ fn run_fails_without_long_mode() {
 #[test]
 fn run_fails_if_the_loader_is_not_reached() {
     let kernel = argument("KERNEL", kernel("release/siso_os"));
-    let output = make(&["run", &kernel, "QEMU_FLAGS=-boot n -net none", "TIMEOUT=5"]);
+    let output = make(&["run", &kernel, "QEMU_FLAGS=-boot order=n,strict=on", "TIMEOUT=5"]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("after 5 seconds"), "{said}");
