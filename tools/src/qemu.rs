@@ -340,7 +340,7 @@ fn refusal(serial: &str) -> Option<&str> {
 }
 
 /// A file's name in an argument of QEMU: a comma is written twice.
-fn escaped(path: &Path) -> String {
+pub fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 

@@ -4,7 +4,7 @@
 //! the terminal; with neither, until it has come to rest, and then what it
 //! showed is printed.
 
-use crate::qemu::{Failure, Machine, program};
+use crate::qemu::{Failure, Machine, escaped, program};
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::Path;
 use std::process::Command;
@@ -15,41 +15,18 @@ use std::{env, fs};
 /// the serial line or the terminal, that is left to them. A kernel that leaves
 /// QEMU with the exit status `success` has not failed.
 pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
-    if flags.iter().any(|flag| flag == "-S") && !(display() && window()) {
+    if display() && window() {
+        return interactive(image, &[], "stdio", flags, success);
+    }
+    if flags.iter().any(|flag| flag == "-S") {
         // Somebody will debug it: it may stand still for as long as they like.
-        let mode = ["-display", "none", "-serial", "stdio"];
-        return interactive(image, &mode, flags, success);
+        return interactive(image, &["-display", "none"], "stdio", flags, success);
     }
     if display() {
-        if window() {
-            let theirs = |flag: &String| {
-                ["-serial", "-nographic"].contains(&flag.as_str()) || flag.contains("stdio")
-            };
-            let serial = match flags.iter().any(theirs) {
-                true => &[][..],
-                false => &["-serial", "stdio"],
-            };
-            return interactive(image, serial, flags, success);
-        }
         eprintln!("This QEMU has no window to open (`make doctor` tells how to get it).");
     }
     if stdin().is_terminal() && stdout().is_terminal() {
-        println!("The screen will be shown here. To leave it, press Alt+2 and type: quit");
-        print!("Press Enter to begin. ");
-        let _ = stdout().flush(); // the words may as well come late
-        let _ = stdin().read_line(&mut String::new()); // whatever it is
-        let serial = image.with_file_name("serial");
-        let file = format!("file:{}", serial.display());
-        let ended = interactive(
-            image,
-            &["-display", "curses", "-serial", &file],
-            flags,
-            success,
-        );
-        let said = fs::read(serial).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).replace('\r', "");
-        println!("Serial line:\n{}", said.trim());
-        return ended;
+        return in_terminal(image, flags, success);
     }
     headless(image, flags, success)
 }
@@ -72,13 +49,37 @@ fn window() -> bool {
         .any(|kind| ["gtk", "sdl", "cocoa"].contains(&kind.trim()))
 }
 
-fn interactive(image: &Path, mode: &[&str], flags: &[String], success: i32) -> Result<(), String> {
-    let status = Command::new(program())
-        .arg("-no-reboot")
-        .args(mode)
-        .args(Machine::disk(image))
-        .args(flags)
-        .status();
+/// QEMU draws the screen in the terminal; the serial line is shown behind it.
+fn in_terminal(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
+    println!("The screen will be shown here. To leave it, press Alt+2 and type: quit");
+    print!("Press Enter to begin. ");
+    let _ = stdout().flush(); // the words may as well come late
+    let _ = stdin().read_line(&mut String::new()); // whatever it is
+    let serial = image.with_file_name("serial");
+    let to = format!("file:{}", escaped(&serial));
+    let ended = interactive(image, &["-display", "curses"], &to, flags, success);
+    let said = fs::read(serial).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).replace('\r', "");
+    println!("Serial line:\n{}", said.trim());
+    ended
+}
+
+fn interactive(
+    image: &Path,
+    mode: &[&str],
+    serial: &str,
+    flags: &[String],
+    success: i32,
+) -> Result<(), String> {
+    let theirs = |flag: &String| {
+        ["-serial", "-nographic"].contains(&flag.as_str()) || flag.contains("stdio")
+    };
+    let mut command = Command::new(program());
+    command.arg("-no-reboot").args(mode);
+    if !flags.iter().any(theirs) {
+        command.args(["-serial", serial]);
+    }
+    let status = command.args(Machine::disk(image)).args(flags).status();
     match status {
         Ok(status) if status.code() == Some(success) => Ok(()),
         Ok(status) if status.success() => {

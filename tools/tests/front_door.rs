@@ -72,10 +72,46 @@ fn run_fails_without_long_mode() {
 #[test]
 fn run_fails_if_the_loader_is_not_reached() {
     let kernel = argument("KERNEL", kernel("release/siso_os"));
-    let output = make(&["run", &kernel, "QEMU_FLAGS=-boot order=n,strict=on", "TIMEOUT=5"]);
+    let output = make(&[
+        "run",
+        &kernel,
+        "QEMU_FLAGS=-boot order=n,strict=on",
+        "TIMEOUT=5",
+    ]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("after 5 seconds"), "{said}");
+}
+
+/// In a terminal, QEMU draws the screen there; what came over the serial line,
+/// and that it was a reset, stands there when it has ended.
+#[test]
+fn run_in_a_terminal() {
+    let folder = Folder::new();
+    let enter = folder.0.join("enter");
+    fs::write(&enter, "\n").expect("a file can be written");
+    let program = format!(
+        "{} run {}",
+        env!("CARGO_BIN_EXE_siso-image"),
+        kernel("triple_fault").display()
+    );
+    let output = Command::new("script") // gives it a terminal
+        .args(["-qec", &program, "/dev/null"])
+        .env("TERM", "xterm")
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .stdin(fs::File::open(&enter).expect("it was just made"))
+        .output()
+        .expect("script starts");
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("Serial line:\r\nsiso_os: stage 2"), "{said}");
+    assert!(said.contains("\nabout to fault\r\n"), "{said}");
+    assert!(
+        said.contains("the machine was reset: by a triple fault"),
+        "{said}"
+    );
 }
 
 /// A command line reaches the kernel as it was typed.
