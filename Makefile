@@ -113,8 +113,10 @@ bench: setup kernel             ## count instructions and bytes: PEERS=1, DOCS=1
 	    -Z unstable-options --artifact-dir $(CURDIR)/target/bin
 	target/bin/bench $(if $(PEERS),--peers) $(if $(DOCS),--docs)
 
-picture: setup $(kernel)        ## take the picture of the screen for the README
-	@$(siso) picture $(KERNEL) -o docs/screen.png
+picture: setup kernel           ## take the pictures of the screen for the docs
+	cargo build --example stack_overflow -Z unstable-options --artifact-dir target/kernels/dev
+	@$(siso) picture target/kernel/siso_os -o docs/screen.png
+	@$(siso) picture target/kernels/dev/stack_overflow -o docs/exception.png
 
 doctor:                         ## what is missing here, and how to get it
 	@tools/doctor
