@@ -15,9 +15,9 @@ GDB     ?= gdb
 PEERS   ?=
 DOCS    ?=
 
-# What a user types is a text, not more of this file.
+# What a user types is a text, not more of this file; some systems have a NAME.
 override CMDLINE := $(value CMDLINE)
-override NAME    := $(value NAME)
+override NAME    := $(if $(filter command,$(firstword $(origin NAME))),$(value NAME))
 
 export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME
 

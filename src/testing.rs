@@ -75,8 +75,12 @@ fn is_chosen(name: &str, filter: &str) -> bool {
     let (mut any, mut named) = (false, false);
     let mut words = filter.split_whitespace();
     while let Some(word) = words.next() {
-        if word == "--skip" {
-            if words.next().is_some_and(|skipped| name.contains(skipped)) {
+        let skipped = match word {
+            "--skip" => words.next(),
+            word => word.strip_prefix("--skip="),
+        };
+        if let Some(skipped) = skipped {
+            if name.contains(skipped) {
                 return false;
             }
         } else if WITH_VALUE.contains(&word) {
@@ -195,7 +199,13 @@ mod tests {
         ] {
             assert!(is_chosen("vga::tests::scrolling", filter), "{filter}");
         }
-        for filter in ["basic", "basic panic", "--exact basic", "vga --skip scroll"] {
+        for filter in [
+            "basic",
+            "basic panic",
+            "--exact basic",
+            "vga --skip scroll",
+            "--skip=scroll",
+        ] {
             assert!(!is_chosen("vga::tests::scrolling", filter), "{filter}");
         }
     }

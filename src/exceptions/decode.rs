@@ -53,7 +53,7 @@ impl Display for Exception {
         f.write_str("\n")?;
         match self.vector {
             0 => f.write_str("divided by zero, or the quotient is too large")?,
-            6 => f.write_str("no instruction (or ud2, the compiler's trap)")?,
+            6 => f.write_str("no instruction, one that is off, or a trap (ud2)")?,
             DOUBLE_FAULT if self.stack_is_full() => write!(
                 f,
                 "the stack is full: it ran into the guard page at {:#x}",

@@ -237,7 +237,7 @@ def rebase():
         segments = [struct.unpack("<IIQQQQQQ", elf.read(56)) for _ in range(count)]
     lowest = min((segment[3] for segment in segments if segment[0] == PT_LOAD), default=0)
     if lowest < ONE_MIB:
-        gdb.execute(f"symbol-file -o {2 * ONE_MIB:#x} {file}")
+        gdb.execute(f'symbol-file -o {2 * ONE_MIB:#x} "{file}"')
 
 
 rebase()

@@ -5,7 +5,6 @@ use crate::layout::*;
 use crate::manifest::Manifest;
 use crate::places::{self, Places};
 use crate::{LOADER, SECTOR, disk, sectors, sum};
-use std::fmt;
 use std::path::Path;
 
 /// What a floppy disk of 1.44 MB holds.
@@ -18,28 +17,6 @@ pub struct Image {
     /// Sectors that are read when it boots, from the first on.
     pub used_sectors: usize,
 }
-
-/// The loader takes no more of anything than 2 GiB.
-const PACKAGE_BYTES_MAX: usize = 1 << 31;
-
-/// Why there can be no image of a kernel that is a good one.
-#[derive(Debug)]
-#[allow(missing_docs)]
-pub enum Error {
-    Places(places::Error),
-    TooLarge,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Error::Places(error) => error.fmt(f),
-            Error::TooLarge => write!(f, "the ramdisk is larger than 2 GiB"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// What a kernel may be given along; nothing where it is empty.
 #[derive(Clone, Debug, Default)]
@@ -66,16 +43,13 @@ impl Packages {
 impl Image {
     /// Joins the loader, a kernel, what its manifest asks for, and what it is
     /// given along.
-    pub fn new(kernel: &Kernel, manifest: &Manifest, packages: &Packages) -> Result<Self, Error> {
-        let places = Places::choose(kernel, manifest).map_err(Error::Places)?;
-        let packages = packages.list();
-        if packages
-            .iter()
-            .any(|(_, bytes)| bytes.len() > PACKAGE_BYTES_MAX)
-        {
-            return Err(Error::TooLarge);
-        }
-        let (elf, elf_sectors) = kernel.reduced(&packages);
+    pub fn new(
+        kernel: &Kernel,
+        manifest: &Manifest,
+        packages: &Packages,
+    ) -> Result<Self, places::Error> {
+        let places = Places::choose(kernel, manifest)?;
+        let (elf, elf_sectors) = kernel.reduced(&packages.list());
         let proof_sector = sectors(LOADER.len()) as u32;
         let proof_sectors = proof_sectors(elf_runs(&elf, elf_sectors));
         let kernel_sector = proof_sector + proof_sectors as u32;

@@ -32,6 +32,9 @@ usage: siso-image build KERNEL -o IMAGE    make a disk image of a kernel
   FLAGS                more arguments for QEMU; also $QEMU_FLAGS; $QEMU names
                        another QEMU, $TIMEOUT a time limit in seconds";
 
+/// The loader takes no more of anything.
+const FILE_BYTES_MAX: u64 = 1 << 31;
+
 fn main() -> ExitCode {
     let text = |argument: OsString| {
         let shown = argument.to_string_lossy().into_owned();
@@ -77,7 +80,7 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             }
             let flags = [recipe.manifest.run_args.clone(), args, more_flags()].concat();
             let success = recipe.manifest.test_success_exit_code;
-            recipe.with_image(&kernel, |image| run::run(image, &flags, success))
+            recipe.with_image(&kernel, |image| run::run(image, &flags, success))?
         }
         "test" => {
             let recipe = Recipe::take(&mut args)?;
@@ -89,7 +92,7 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             let output = take_output(&mut args)?;
             recipe.with_image(&only_kernel(&args)?, |image| {
                 run::picture(image, &output, &more_flags())
-            })
+            })?
         }
         "usb" => {
             let recipe = Recipe::take(&mut args)?;
@@ -155,16 +158,12 @@ impl Recipe {
         Image::new(&kernel, &self.manifest, &self.packages).map_err(|error| about(&error))
     }
 
-    /// Makes an image for a while.
-    fn with_image(
-        &self,
-        kernel: &Path,
-        then: impl FnOnce(&Path) -> Result<(), String>,
-    ) -> Result<(), String> {
+    /// Makes an image for a while; returns what came of it then.
+    fn with_image<T>(&self, kernel: &Path, then: impl FnOnce(&Path) -> T) -> Result<T, String> {
         let image = self.image(kernel)?;
         let folder = qemu::temporary_folder().map_err(|error| error.to_string())?;
         let file = folder.join("siso_os.img");
-        let done = write(&file, &image.bytes).and_then(|()| then(&file));
+        let done = write(&file, &image.bytes).map(|()| then(&file));
         let _ = fs::remove_dir_all(folder); // in the folder for such things
         done
     }
@@ -176,6 +175,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     let there = fs::metadata(path).map_err(|error| about(&error))?;
     if !there.is_file() {
         return Err(about(&"is no file"));
+    }
+    if there.len() > FILE_BYTES_MAX {
+        return Err(about(&"is larger than 2 GiB"));
     }
     fs::read(path).map_err(|error| about(&error))
 }
@@ -190,12 +192,8 @@ fn run_test(mut recipe: Recipe, kernel: &Path, mut words: Vec<String>) -> Result
         recipe.packages.command_line = words.join(" ");
     }
     let limit = run::time_limit()?;
-    let mut outcome = Ok(());
-    recipe.with_image(kernel, |image| {
-        outcome = test::run(image, &recipe.manifest, limit, &flags);
-        Ok(())
-    })?;
-    if let Err(error) = outcome {
+    let run = |image: &Path| test::run(image, &recipe.manifest, limit, &flags);
+    if let Err(error) = recipe.with_image(kernel, run)? {
         let name = kernel.file_name().unwrap_or_default().to_string_lossy();
         eprintln!("siso-image: {name}: {error}");
         // The exit status of Cargo's own harness: others make Cargo wonder.

@@ -135,7 +135,7 @@ impl Places {
             let above = taken.iter().map(|place| place.first);
             let next = above.filter(|&above| above > first).min();
             let room = next.unwrap_or(end_of_half(first)).wrapping_sub(first);
-            let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(PAGE_BYTES - 1);
+            let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(LARGE_PAGE_BYTES - 1);
             Place::new("physical memory", first, bytes)
         });
         taken.extend(asked);

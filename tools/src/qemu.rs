@@ -22,8 +22,13 @@ const PROMPT: &[u8] = b"(qemu) ";
 const REST: Duration = Duration::from_secs(2);
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long QEMU may take to end.
+const ENDING: Duration = Duration::from_secs(5);
 /// EFER: long mode active.
 const EFER_LMA: u64 = 1 << 10;
+
+/// What is said when QEMU has ended and nobody has ended it.
+pub const RESET: &str = "the machine was reset or switched off: a triple fault, most likely";
 
 /// The QEMU to use: `$QEMU`, or the one in the path.
 pub fn program() -> String {
@@ -116,7 +121,7 @@ impl fmt::Display for Failure {
             }
             Failure::Ended {
                 status: Some(0), ..
-            } => write!(f, "the machine was reset: a triple fault, most likely"),
+            } => write!(f, "{RESET}"),
             Failure::Ended {
                 status: Some(status),
                 ..
@@ -279,11 +284,11 @@ impl Machine {
             match self.look() {
                 Ok((efer, screen)) => {
                     long_mode = efer & EFER_LMA != 0;
-                    let now = Some((screen, self.serial()));
+                    let now = Some((long_mode, screen, self.serial()));
                     if now != before {
                         (since, before) = (Instant::now(), now);
                     } else if since.elapsed() >= REST
-                        && let Some((screen, serial)) = now
+                        && let Some((_, screen, serial)) = now
                     {
                         if long_mode {
                             return Ok(screen);
@@ -293,7 +298,7 @@ impl Machine {
                     }
                 }
                 Err(error) => {
-                    sleep(LOOK); // it may be about to end
+                    let _ = self.wait_for_end(ENDING)?; // it may be about to
                     return Err(match self.child.try_wait()? {
                         Some(status) => Failure::Ended {
                             status: status.code(),
@@ -378,7 +383,11 @@ pub fn temporary_folder() -> io::Result<PathBuf> {
         match fs::create_dir(&folder) {
             // Left by another process that had our number.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| folder),
+            Err(error) => {
+                let words = format!("{}: {error}", folder.display());
+                return Err(io::Error::new(error.kind(), words));
+            }
+            Ok(()) => return Ok(folder),
         }
     }
 }

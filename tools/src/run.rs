@@ -18,15 +18,20 @@ pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
     if display() && window() {
         return interactive(image, &[], "stdio", flags, success);
     }
-    if flags.iter().any(|flag| flag == "-S") {
-        // Somebody will debug it: it may stand still for as long as they like.
-        return interactive(image, &["-display", "none"], "stdio", flags, success);
-    }
     if display() {
         eprintln!("This QEMU has no window to open (`make doctor` tells how to get it).");
     }
-    if stdin().is_terminal() && stdout().is_terminal() {
+    let has = |wanted: &[&str]| flags.iter().any(|flag| wanted.contains(&flag.as_str()));
+    let terminal = stdin().is_terminal() && stdout().is_terminal();
+    if terminal && has(&["-display", "-nographic"]) {
+        return interactive(image, &[], "stdio", flags, success);
+    }
+    if terminal {
         return in_terminal(image, flags, success);
+    }
+    if has(&["-S"]) {
+        // Somebody will debug it: it may stand still for as long as they like.
+        return interactive(image, &["-display", "none"], "stdio", flags, success);
     }
     headless(image, flags, success)
 }
@@ -58,9 +63,10 @@ fn in_terminal(image: &Path, flags: &[String], success: i32) -> Result<(), Strin
     let serial = image.with_file_name("serial");
     let to = format!("file:{}", escaped(&serial));
     let ended = interactive(image, &["-display", "curses"], &to, flags, success);
-    let said = fs::read(serial).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said).replace('\r', "");
-    println!("Serial line:\n{}", said.trim());
+    if let Ok(said) = fs::read(serial) {
+        let said = String::from_utf8_lossy(&said).replace('\r', "");
+        println!("Serial line:\n{}", said.trim());
+    }
     ended
 }
 
@@ -79,16 +85,20 @@ fn interactive(
     if !flags.iter().any(theirs) {
         command.args(["-serial", serial]);
     }
+    // Closing QEMU is no failure; its log tells when it was a fault (on TCG).
+    let log = image.with_file_name("log");
+    if !flags
+        .iter()
+        .any(|flag| ["-d", "-D"].contains(&flag.as_str()))
+    {
+        command.args(["-d", "cpu_reset", "-D"]).arg(&log);
+    }
     let status = command.args(Machine::disk(image)).args(flags).status();
+    let log = fs::read(log).unwrap_or_default();
+    let triple_fault = String::from_utf8_lossy(&log).contains("Triple fault");
     match status {
-        Ok(status) if status.code() == Some(success) => Ok(()),
-        Ok(status) if status.success() => {
-            eprintln!(
-                "QEMU has ended. If nobody has closed it, the machine was reset: by a triple \
-                 fault, most likely (does the kernel call exceptions::init()?)."
-            );
-            Ok(())
-        }
+        Ok(_) if triple_fault => Err("a triple fault has reset the machine".into()),
+        Ok(status) if status.success() || status.code() == Some(success) => Ok(()),
         Ok(status) => Err(format!("{}: {status}", program())),
         Err(error) => Err(not_started(&error)),
     }
@@ -135,7 +145,8 @@ fn start(image: &Path, flags: &[String]) -> Result<Machine, String> {
     Machine::start(&arguments).map_err(|error| not_started(&error))
 }
 
-fn not_started(error: &std::io::Error) -> String {
+/// QEMU could not be started.
+pub fn not_started(error: &std::io::Error) -> String {
     format!(
         "{}: {error}; `make doctor` tells how to get QEMU",
         program()

@@ -5,7 +5,8 @@
 //! success. A hang ends with the time limit, a triple fault with QEMU.
 
 use crate::manifest::Manifest;
-use crate::qemu::{Machine, program};
+use crate::qemu::{Machine, RESET, program};
+use crate::run::not_started;
 use std::io::{self, BufRead, BufReader, Read, Write, stdout};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -58,7 +59,7 @@ pub fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("{}: {error}", program()))?;
+        .map_err(|error| not_started(&error))?;
     let output = child.stdout.take().expect("it is piped");
     let printer = thread::spawn(move || print(output));
     let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", program()));
@@ -66,9 +67,7 @@ pub fn run(
     match ended?.map(|status| status.code()) {
         None => Err(format!("not done after {} seconds", limit.as_secs())),
         Some(Some(status)) if status == manifest.test_success_exit_code => Ok(()),
-        Some(Some(0)) => {
-            Err("the machine was reset or switched off: a triple fault, most likely".into())
-        }
+        Some(Some(0)) => Err(RESET.into()),
         Some(Some(status)) => Err(format!(
             "failed: QEMU's exit status is {status}, that of success {}",
             manifest.test_success_exit_code
@@ -96,10 +95,13 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
 fn print(output: impl Read) {
     let mut output = BufReader::new(output);
     let mut loader = Vec::new();
-    while !String::from_utf8_lossy(&loader).contains(LOADER_SAYS) {
+    loop {
         let line = loader.len();
         if output.read_until(b'\n', &mut loader).is_err() || loader.len() == line {
             return show(&loader);
+        }
+        if String::from_utf8_lossy(&loader[line..]).contains(LOADER_SAYS) {
+            break;
         }
     }
     // To the end, even if nobody listens: QEMU must not wait for us.

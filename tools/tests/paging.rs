@@ -168,6 +168,16 @@ fn of_a_kernel_that_asks_for_places() {
     let last = pages.at(u64::MAX).expect("it is mapped");
     assert_eq!(last.phys + last.size, 5 * GIB);
 
+    // Also where what comes next begins within a large page.
+    let manifest = Manifest {
+        physical_memory_offset: Some(0x180_0000_0000),
+        boot_info_address: Some(0x181_4000_1000),
+        ..Manifest::default()
+    };
+    let (_machine, pages, _disk) = tables_as_asked("release/siso_os", &manifest, &["-m", "8G"]);
+    let last = pages.at(0x181_3fff_ffff).expect("it is mapped");
+    assert_eq!(last.phys + last.size, 5 * GIB);
+
     // With an address for the boot info alone, the stack follows.
     let manifest = Manifest {
         stack_pages: Some(1),
