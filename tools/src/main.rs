@@ -65,7 +65,7 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     }
     match name.as_str() {
         "build" => {
-            let recipe = Recipe::take(&mut args)?;
+            let recipe = Recipe::take(&mut args, no_manifest)?;
             let output = take_output(&mut args)?;
             let image = recipe.image(&only_kernel(&args)?)?;
             write(&output, &image.bytes)?;
@@ -73,7 +73,7 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             Ok(())
         }
         "run" => {
-            let recipe = Recipe::take(&mut args)?;
+            let recipe = Recipe::take(&mut args, Manifest::of_cargo)?;
             let kernel = take_kernel(&mut args)?;
             if test::is_test(&kernel) {
                 return run_test(recipe, &kernel, args);
@@ -83,19 +83,19 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             recipe.with_image(&kernel, |image| run::run(image, &flags, success))?
         }
         "test" => {
-            let recipe = Recipe::take(&mut args)?;
+            let recipe = Recipe::take(&mut args, Manifest::of_cargo)?;
             let kernel = take_kernel(&mut args)?;
             run_test(recipe, &kernel, args)
         }
         "picture" => {
-            let recipe = Recipe::take(&mut args)?;
+            let recipe = Recipe::take(&mut args, no_manifest)?;
             let output = take_output(&mut args)?;
             recipe.with_image(&only_kernel(&args)?, |image| {
                 run::picture(image, &output, &more_flags())
             })?
         }
         "usb" => {
-            let recipe = Recipe::take(&mut args)?;
+            let recipe = Recipe::take(&mut args, no_manifest)?;
             let kernel = take_kernel(&mut args)?;
             usb(&recipe.image(&kernel)?, &only_device(&args)?)
         }
@@ -120,6 +120,11 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     }
 }
 
+/// Cargo runs kernels; what else is done with them is done by hand.
+fn no_manifest() -> Result<Manifest, String> {
+    Ok(Manifest::default())
+}
+
 /// What an image is made of, besides the kernel.
 struct Recipe {
     wx: bool,
@@ -128,8 +133,12 @@ struct Recipe {
 }
 
 impl Recipe {
-    /// Takes the options out of the arguments.
-    fn take(args: &mut Vec<String>) -> Result<Recipe, String> {
+    /// Takes the options out of the arguments; where they name no manifest,
+    /// `usual` finds one.
+    fn take(
+        args: &mut Vec<String>,
+        usual: fn() -> Result<Manifest, String>,
+    ) -> Result<Recipe, String> {
         // First of all, as this text may look like an option.
         let command_line = take_value(args, "--command-line")?.unwrap_or_default();
         let ramdisk = match take_value(args, "--ramdisk")? {
@@ -138,7 +147,7 @@ impl Recipe {
         };
         let manifest = match take_value(args, "--manifest")? {
             Some(file) => Manifest::read(Path::new(&file))?,
-            None => Manifest::of_cargo()?,
+            None => usual()?,
         };
         let wx = args.iter().position(|arg| arg == "--wx");
         Ok(Recipe {
