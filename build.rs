@@ -15,9 +15,27 @@ use std::{env, fs};
 
 /// The loader's files in the order in which they run, which is their order in
 /// memory, too.
-const BOOT_FILES: [&str; 16] = [
-    "stage1", "stage2", "cpu", "memory", "a20", "kernel", "hop", "run", "place", "elf", "regions",
-    "handover", "paging", "info", "long", "errors",
+const BOOT_FILES: [&str; 20] = [
+    "stage1",
+    "stage2",
+    "cpu",
+    "a20",
+    "protected",
+    "long",
+    "console",
+    "bios",
+    "header",
+    "memory",
+    "kernel",
+    "chunk",
+    "elf",
+    "allocate",
+    "map",
+    "paging",
+    "address_space",
+    "boot_info",
+    "start_kernel",
+    "errors",
 ];
 
 fn main() {

@@ -1,22 +1,22 @@
 # a20.s - open the gate of address line 20
 #
 # Mode:      16-bit real mode
-# Called by: stage2.s
+# Called by: stage2.s; bios.s after each BIOS call
 # Provides:  a20_open, a20_method
+# Next:      protected.s
 #
-# While the gate is closed, every odd MiB is the even one below it. No single
-# way opens it everywhere: test, try the cheapest, test again.
+# The 8086 had 20 address lines, so FFFF:0010 was address 0 again, and programs
+# relied on it. The PC/AT of 1984 had 24, and a gate that holds line 20 at 0.
+# While it is closed, every odd MiB is the even one below it. No single way
+# opens it everywhere: test, try the cheapest, test again.
 
         .include "layout.inc"
+        .include "pc.inc"
 
-        .set    PORT_KBC_DATA,   0x60   # keyboard controller 8042
-        .set    PORT_KBC_STATUS, 0x64
-        .set    KBC_INPUT_FULL,  0x02   # it has not read our last byte yet
-        .set    KBC_WRITE_PORT,  0xd1   # next byte goes to its output port
-        .set    KBC_A20_ON,      0xdf   # A20 on, reset line high
-        .set    PORT_SYSTEM_A,   0x92   # "fast A20"
-        .set    SYSTEM_A_A20,    0x02
-        .set    SYSTEM_A_RESET,  0x01   # resets the PC when set
+        .set    LOOKS_FIRST,  32        # how often to look: at first,
+        .set    LOOKS_AFTER,  0x8000    # and after an attempt: some 50 ms, as
+                                        # some gates take their time
+        .set    KBC_POLLS,    0xffff    # some 0.1 s
 
         .section .stage2, "ax"
         .code16
@@ -28,27 +28,21 @@
 # ANCHOR: a20
         .globl  a20_open
 a20_open:
-        movl    $0, a20_method
+        mov     $LOOKS_FIRST, %cx
         call    .Ltest
         jne     .Lopen
 
-        incl    a20_method
-        mov     $0x2401, %ax            # INT 15h AX=2401h: enable A20. What it
-        pushal                          # answers is not trusted, the test is
+        movl    $1, a20_method
+        mov     $0x2401, %ax            # INT 15h AX=2401h: enable A20. Only the
+        pushal                          # test is trusted, not what it answers
         int     $0x15
         popal
-        call    .Ltest
+        call    .Ltest_after
         jne     .Lopen
 
         incl    a20_method
-        call    .Lkbc
-        mov     $KBC_WRITE_PORT, %al
-        out     %al, $PORT_KBC_STATUS
-        call    .Lkbc
-        mov     $KBC_A20_ON, %al
-        out     %al, $PORT_KBC_DATA
-        call    .Lkbc
-        call    .Ltest
+        call    .Lkeyboard
+        call    .Ltest_after
         jne     .Lopen
 
         incl    a20_method
@@ -56,36 +50,69 @@ a20_open:
         or      $SYSTEM_A_A20, %al
         and     $~SYSTEM_A_RESET, %al
         out     %al, $PORT_SYSTEM_A
-        call    .Ltest
+        call    .Ltest_after
         jne     .Lopen
         mov     $msg_a20, %si
-        jmp     die
+        jmp     die16
 .Lopen: ret
 
-# In short: does 1 MiB higher hold the same? Writes a counter low, compares
-# high; some gates take a while, so up to 256 looks. Out: ZF = 0: open
+# Does 1 MiB higher hold the same? Writes a counter low, compares high, CX
+# times at most. Out: ZF = 0: the gate is open
+.Ltest_after:
+        mov     $LOOKS_AFTER, %cx
 .Ltest: mov     $0xffff, %ax
         mov     %ax, %fs                # FFFF:x+10h is x + 1 MiB
-        mov     $0x100, %cx
 .Llook: incw    a20_probe
         mov     a20_probe, %ax
-        out     %al, $0x80              # takes about 1 us
         cmp     %fs:a20_probe + 0x10, %ax
-        loope   .Llook
+        jne     .Ltested
+        out     %al, $PORT_DELAY
+        loop    .Llook
+        cmp     %ax, %ax                # ZF = 1
+.Ltested:
         ret
 
-# Waits until the keyboard controller takes a byte, 64 Ki looks at most.
-.Lkbc:  xor     %cx, %cx
-.Lfull: in      $PORT_KBC_STATUS, %al
-        test    $KBC_INPUT_FULL, %al
-        loopnz  .Lfull
+# Through the keyboard controller's output port, whose bit 1 is the gate.
+.Lkeyboard:
+        cli                             # its interrupt handler reads there, too
+        call    .Lready
+        jc      .Lno_controller
+        mov     $KBC_WRITE_OUTPUT, %al
+        out     %al, $PORT_KBC
+        call    .Lready
+        mov     $KBC_A20_ON, %al
+        out     %al, $PORT_KBC_DATA
+        call    .Lready
+        mov     $KBC_NULL, %al          # some need a command after it
+        out     %al, $PORT_KBC
+        call    .Lready
+.Lno_controller:
+        sti
         ret
+
+# Waits until the controller takes a byte, and discards what it has for us.
+# Out: CF = 1: it never does, or there is none
+.Lready:mov     $KBC_POLLS, %cx
+.Lpoll: out     %al, $PORT_DELAY        # a bound in time, whatever the CPU
+        in      $PORT_KBC, %al
+        cmp     $KBC_NONE, %al
+        je      .Lnone
+        test    $KBC_OUTPUT_FULL, %al
+        jz      .Lempty
+        in      $PORT_KBC_DATA, %al
+        jmp     .Lagain
+.Lempty:test    $KBC_INPUT_FULL, %al    # CF = 0
+        jz      .Ltaken
+.Lagain:loop    .Lpoll
+.Lnone: stc
+.Ltaken:ret
 # ANCHOR_END: a20
 
-        .bss
-        .balign 4
         .globl  a20_method
 a20_method:
-        .skip   4
+        .long   0
+
+        .bss
+        .balign 2
 a20_probe:
         .skip   2

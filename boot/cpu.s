@@ -1,9 +1,9 @@
-# cpu.s - is this a 64-bit CPU, and what can its pages do?
+# cpu.s - is this a 64-bit CPU, and what can its page tables do?
 #
 # Mode:      16-bit real mode
 # Called by: stage2.s
 # Provides:  cpu_check, cpu_features
-# Read also: paging.s, which uses what is found
+# Next:      a20.s
 
         .include "layout.inc"
         .include "cpu.inc"
@@ -21,28 +21,29 @@ cpu_check:
         mov     $msg_cpu, %si
         pushfl
         pop     %eax
-        xor     $EFLAGS_ID, %eax        # a CPU without CPUID cannot flip it
-        push    %eax
+        xor     $EFLAGS_ID, %eax        # a CPU without CPUID cannot change this
+        push    %eax                    # flag
         popfl
         pushfl
         pop     %ecx
         xor     %ecx, %eax
         test    $EFLAGS_ID, %eax
-        jnz     .Lno
+        jnz     die16
 
-        mov     $CPUID_EXTENDED - 1, %eax       # is there such a leaf?
-        cpuid
+        mov     $CPUID_EXTENDED - 1, %eax       # CPUID 80000000h. Out: EAX =
+        cpuid                           # the highest extended leaf
         cmp     $CPUID_EXTENDED, %eax
-        jb      .Lno
+        jb      die16
         call    .Lfeatures
         test    $CPUID_LM, %edx
-        jz      .Lno
+        jz      die16
 
+        # NX: no-execute, a bit in a page-table entry that forbids to run code.
         test    $CPUID_NX, %edx
         jnz     .Lyes
-        xor     %eax, %eax              # firmware set-up can switch NX off in
-        cpuid                           # Intel CPUs: switch it on again
-        cmp     $0x756e6547, %ebx       # "Genu", of "GenuineIntel"
+        xor     %eax, %eax              # CPUID 0. Out: EBX, EDX, ECX = vendor.
+        cpuid                           # Firmware set-up can switch NX off in
+        cmp     $CPUID_INTEL, %ebx      # Intel CPUs: switch it on again
         jne     .Lyes
         mov     $MSR_MISC_ENABLE, %ecx
         rdmsr
@@ -50,18 +51,15 @@ cpu_check:
         jz      .Lyes
         and     $~MISC_XD_DISABLE_HIGH, %edx
         wrmsr
-        call    .Lfeatures
-.Lyes:  ret
-.Lno:   jmp     die
-
 .Lfeatures:
-        mov     $CPUID_EXTENDED, %eax
+        mov     $CPUID_EXTENDED, %eax   # CPUID 80000001h. Out: EDX = features
         cpuid
         mov     %edx, cpu_features
-        ret
+.Lyes:  ret
 # ANCHOR_END: cpu_check
 
         .bss
+        .balign 4
         .globl  cpu_features
 cpu_features:
         .skip   4

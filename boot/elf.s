@@ -1,31 +1,33 @@
 # elf.s - are these the headers of a kernel that can be started?
 #
 # Mode:      64-bit long mode
-# Called by: place.s, before any segment is read; each_... also by others
-# Provides:  elf_check, each_segment, each_package, each_header, segment_last
-# Read also: docs/protocol.md: the rules for a kernel's segments
+# Called by: stage2.s, before any segment is read; each_... also by others
+# Provides:  elf_check, kernel_last; each_segment, each_module, each_header
+# Next:      allocate.s; docs/protocol.md has the rules for segments
 #
-# The image builder checks all this, too, and says more about it. But what is
-# not checked here is jumped to, whoever wrote the disk.
+# The image builder checks all this, too, and says more about it. Check again:
+# the disk is not trusted, and what passes here is loaded and jumped to.
 
         .include "layout.inc"
         .include "elf.inc"
 
+        .set    SEGMENT_MAX, 0x80000000 # bytes: 2 GiB
+
         .section .stage2, "ax"
         .code64
 
-# each_segment, each_package - call a routine for every PT_LOAD, or for the
-#              command line and the ramdisk
-# each_header - the same for every program header of type R12D
+# each_segment - call a routine for every PT_LOAD
+# each_module  - the same for the command line and the ramdisk
+# each_header  - the same for every program header of type R12D
 #
-# In:        RBP = routine; it gets RBX = program header, keeps RBX, RBP, R12
-#            and R13
-# Out:       CF  0 = all done, 1 = the routine returned CF = 1, for RBX
+# In:        RBP = routine; it gets RBX = program header, keeps RBX, RBP, R12,
+#            R13, and returns CF = 1 to end the loop
+# Out:       CF  0 = all done, 1 = ended at RBX
 # Clobbers:  RBX, RCX, R12-R14, what the routine does
-        .globl  each_segment, each_package, each_header
-each_package:
-        mov     $PT_PACKAGE, %r12d
-        mov     $PACKAGES, %r13d
+        .globl  each_segment, each_module, each_header
+each_module:
+        mov     $PT_COMMAND_LINE, %r12d
+        mov     $MODULE_TYPES, %r13d
         jmp     .Lfirst
 each_segment:
         mov     $PT_LOAD, %r12d
@@ -46,9 +48,9 @@ each_header:
         clc
 .Lret:  ret
 
-# elf_check - check the ELF header and every program header
+# elf_check - stop unless the ELF header and every program header is good
 #
-# Out:       CF  0 = good, 1 = not, and EAX = message
+# Out:       kernel_last = last virtual address of the kernel
 # Clobbers:  all
 # ANCHOR: elf_check
         .globl  elf_check
@@ -67,81 +69,68 @@ elf_check:
         cmpw    $P_BYTES, E_PHENTSIZE(%rsi)
         jne     .Lno_elf
         movzwl  E_PHNUM(%rsi), %eax
-        dec     %eax
+        dec     %eax                    # unsigned: none became the most
         cmp     $(ELF_SECTORS_MAX * SECTOR_BYTES - E_BYTES) / P_BYTES, %eax
-        jae     .Lno_elf                # none, or more than there is room for
+        jae     .Lno_elf                # or more than there is room for
         imul    $P_BYTES, %eax
         add     $E_BYTES + P_BYTES + SECTOR_BYTES - 1, %eax
-        shr     $9, %eax                # sectors of all headers
+        shr     $SECTOR_SHIFT, %eax     # sectors of all headers
         cmp     elf_sectors, %eax
         jne     .Lno_elf
 
-        mov     %eax, next_sector
-        movq    $ONE_MIB - 1, segment_last
-        movl    $0, last_load
-        movl    $0, last_rights
-        movl    $0, entry_found
+        mov     %eax, %r9d              # R9D = where in the file the next one
+        mov     $ONE_MIB - 1, %r8d      # begins; R8 = last address of the one
+        xor     %r10d, %r10d            # before; R10 = its header; R11D =
+        xor     %r11d, %r11d            # rights of the page it ends in
+        xor     %r15d, %r15d            # R15D = 1: the entry point was found
         mov     $.Lsegment, %ebp
         call    each_segment
-        jc      .Lret
-        call    each_package
-        jc      .Lret
-        mov     kernel_left, %eax       # is everything on the disk spoken for?
-        add     elf_sectors, %eax
-        cmp     next_sector, %eax
+        call    each_module
+        cmp     kernel_sectors, %r9d    # do they account for every sector?
         jne     .Lbad
-        cmpl    $1, entry_found         # CF = 1: no
-        mov     $msg_entry, %eax
+        mov     %r8, kernel_last
+        test    %r15d, %r15d
+        mov     $msg_entry, %esi
+        jz      die
         ret
 .Lno_elf:
-        mov     $msg_elf, %eax
-        stc
-        ret
+        mov     $msg_elf, %esi
+        jmp     die
 
-# One segment or package.
+# One segment or module.
 .Lsegment:
-        mov     next_sector, %eax       # stands right behind the one before?
-        shl     $9, %rax
+        mov     %r9d, %eax              # right after the one before?
+        shl     $SECTOR_SHIFT, %rax
         cmp     P_OFFSET(%rbx), %rax
         jne     .Lbad
         mov     P_MEMSZ(%rbx), %rcx
         dec     %rcx                    # RCX = offset of its last byte
-        cmp     $0x7fffffff, %rcx
-        ja      .Lbad                   # empty, or more than 2 GiB
+        cmp     $SEGMENT_MAX - 1, %rcx
+        ja      .Lbad                   # empty, or too large
         mov     P_FILESZ(%rbx), %rax
         cmp     P_MEMSZ(%rbx), %rax
         ja      .Lbad
         add     $SECTOR_BYTES - 1, %eax
-        shr     $9, %eax
-        add     %eax, next_sector
+        shr     $SECTOR_SHIFT, %eax
+        add     %eax, %r9d
         cmpl    $PT_LOAD, P_TYPE(%rbx)
         je      .Lload
-        cmp     last_load, %ebx         # packages come behind all segments
+        cmp     %r10d, %ebx             # modules come after all segments
         jb      .Lbad
-        ret                             # and CF = 0
+        ret                             # CF = 0
 
-.Lload: mov     %ebx, last_load
+.Lload: mov     %ebx, %r10d
         mov     P_VADDR(%rbx), %rsi     # RSI = its first address
-        mov     segment_last, %rdx
-        cmp     %rdx, %rsi
-        jbe     .Lbad                   # not above the one before
         lea     (%rsi, %rcx), %rdi      # RDI = its last address
+        cmp     %r8, %rsi
+        jbe     .Lbad                   # not above the one before
         cmp     %rsi, %rdi
         jb      .Lbad                   # wraps around
-        mov     %rdi, segment_last
+        call    canonical
+        jc      .Lbad
 
-        mov     %rsi, %rax              # bits 63 to 47 all alike, and at both
-        mov     %rdi, %rcx              # ends the same
-        sar     $47, %rax
-        sar     $47, %rcx
-        cmp     %rax, %rcx
-        jne     .Lbad
-        inc     %rax
-        cmp     $1, %rax
-        ja      .Lbad
-
-        mov     $info_address, %ecx     # is any of its pages ours?
-.Lours: mov     %rdi, %rax
+        mov     $reserved_ranges, %ecx  # is any of its pages in one of these?
+.Lrange:mov     %rdi, %rax
         or      $PAGE_BYTES - 1, %rax
         cmp     (%rcx), %rax
         jb      .Lfree
@@ -150,17 +139,18 @@ elf_check:
         cmp     8(%rcx), %rax
         jbe     .Lbad
 .Lfree: add     $16, %ecx
-        cmp     $stage2_header_end, %ecx
-        jne     .Lours
+        cmp     $reserved_ranges_end, %ecx
+        jne     .Lrange
 
         mov     P_FLAGS(%rbx), %eax     # EAX = rights of its first page: its
-        movl    $0, P_SHARED(%rbx)      # own, and of who else is in there
-        xor     %rsi, %rdx
-        shr     $12, %rdx
+        movl    $0, P_SHARED(%rbx)      # own, and those of the segment before
+        xor     %rsi, %r8               # where that ends in the same page
+        shr     $PAGE_SHIFT, %r8
         jnz     .Lown
         incl    P_SHARED(%rbx)
-        or      last_rights, %eax
-.Lown:  mov     %eax, P_RIGHTS(%rbx)
+        or      %r11d, %eax
+.Lown:  mov     %rdi, %r8
+        mov     %eax, P_RIGHTS(%rbx)
         mov     %eax, %edx
         and     $PF_W | PF_X, %edx
         cmp     $PF_W | PF_X, %edx
@@ -168,39 +158,29 @@ elf_check:
         cmpl    $0, allow_wx
         je      .Lwx
 .Lrights:
-        xor     %rsi, %rdi              # is its last page another one?
-        shr     $12, %rdi
+        xor     %rsi, %rdi              # does it end in another page?
+        shr     $PAGE_SHIFT, %rdi
         jz      .Lone
         mov     P_FLAGS(%rbx), %eax
-.Lone:  mov     %eax, last_rights
+.Lone:  mov     %eax, %r11d
 
         testl   $PF_X, P_FLAGS(%rbx)
         jz      .Lgood
         mov     ELF_BASE + E_ENTRY, %rax
         sub     %rsi, %rax
-        cmp     P_FILESZ(%rbx), %rax
+        cmp     P_FILESZ(%rbx), %rax    # unsigned: below it became large
         jae     .Lgood
-        movl    $1, entry_found
+        mov     $1, %r15d
 .Lgood: clc
         ret
-.Lbad:  mov     $msg_segment, %eax
-        stc
-        ret
-.Lwx:   mov     $msg_wx, %eax
-        stc
-        ret
+.Lbad:  mov     $msg_segment, %esi
+        jmp     die
+.Lwx:   mov     $msg_wx, %esi
+        jmp     die
 # ANCHOR_END: elf_check
 
         .bss
         .balign 8
-        .globl  segment_last
-segment_last:                           # last address of the segment before
+        .globl  kernel_last
+kernel_last:
         .skip   8
-last_load:                              # its program header
-        .skip   4
-last_rights:                            # of the page that holds it
-        .skip   4
-next_sector:                            # of the ELF, where the next one stands
-        .skip   4
-entry_found:
-        .skip   4

@@ -1,186 +1,162 @@
-# kernel.s - read the kernel from the disk, run by run, each one proved
+# kernel.s - read the kernel's headers, then its segments
 #
-# Mode:      16-bit real mode
+# Mode:      64-bit long mode
 # Called by: stage2.s
-# Provides:  kernel_find, kernel_load; run_first, run_count, run_to, run_expected
-# Read also: run.s, which proves and copies a run; place.s, which says where to
+# Provides:  kernel_open, kernel_load
+# Next:      chunk.s, which reads; elf.s, which checks the headers
 #
-# On the disk stand the sums of all runs, then the kernel's ELF. The sums come
-# in pieces of at most 127 sectors; the header of stage 2 proves the first
-# piece, each piece the next one. Run 0 of the kernel is its ELF headers.
+# The kernel is stored as a reduced ELF file: its headers are the first chunk,
+# then come the bytes of each segment, each from the beginning of a sector.
 
         .include "layout.inc"
+        .include "elf.inc"
 
-        .set    RUN_TRIES,    4         # a run that came wrong is read again
-        .set    BAR_WIDTH,    40        # characters
-        .set    BAR_FROM,     ONE_MIB / SECTOR_BYTES    # less needs no bar
+        .set    BAR_MARKS,    40        # of the progress bar
+        .set    BAR_SECTORS,  ONE_MIB / SECTOR_BYTES    # a smaller kernel needs none
 
         .section .stage2, "ax"
-        .code16
+        .code64
 
-# kernel_find - read the first sums and the ELF headers, decide what goes where
+# kernel_open - read the kernel's ELF header and program headers to ELF_BASE
 #
 # Clobbers:  all
-        .globl  kernel_find
-kernel_find:
-        mov     $msg_kernel, %si
-        call    print_line
-        mov     kernel_left, %eax
+        .globl  kernel_open
+kernel_open:
+        mov     $msg_kernel, %esi
+        call    put
+        mov     kernel_sectors, %eax
         inc     %eax
-        shr     $1, %eax
-        call    print_decimal
-        mov     $msg_kib, %si
-        call    print
-        call    piece_read
+        shr     $10 - SECTOR_SHIFT, %eax        # sectors to KiB, rounded up
+        call    put_decimal
+        mov     $msg_kib, %esi
+        call    put
+        call    flush
+        mov     kernel_sector, %eax
         mov     elf_sectors, %ecx
-        cmp     $ELF_SECTORS_MAX, %ecx
-        mov     $msg_elf, %si
-        ja      die
+        push    %rcx
+        call    chunk_next
+        pop     %rcx
+        shl     $SECTOR_SHIFT - 3, %ecx
+        mov     $CHUNK_BASE, %esi
         mov     $ELF_BASE, %edi
-        call    run_read
-        mov     $kernel_plan, %bx
-        call    hop
-        xchg    %ax, %si
-        test    %si, %si
-        jnz     die
+        rep movsq
         ret
 
-# kernel_load - read every byte of the segments to where it belongs
+# kernel_load - read every segment and every boot module to its place
 #
 # Clobbers:  all
+# Needs:     P_PADDR of each program header = its place (allocate.s)
 # ANCHOR: kernel_load
         .globl  kernel_load
 kernel_load:
-        mov     kernel_left, %eax
-        mov     %eax, bar_total
+        mov     elf_sectors, %eax
+        mov     kernel_sector, %r12d
+        add     %eax, %r12d             # R12D = next sector
+        mov     kernel_sectors, %r13d
+        sub     %eax, %r13d             # R13D = sectors left
+        mov     $ELF_BASE + E_BYTES - P_BYTES, %r14d    # R14 = program header
+        xor     %r15d, %r15d            # R15D = bytes left of its segment
         movl    $0, bar_drawn
-.Lnext: mov     kernel_left, %ecx
-        jecxz   .Ldone
-        cmpw    $0, sums_left
-        jne     .Lrun
-        call    piece_read
-        jmp     .Lnext
-.Lrun:  cmp     $RUN_SECTORS, %ecx
-        jbe     .Lrest
-        mov     $RUN_SECTORS, %ecx
-.Lrest: xor     %edi, %edi              # scattered as the segments want it
-        call    run_read
-        call    bar
-        jmp     .Lnext
-.Ldone: ret
+.Lchunk:test    %r13d, %r13d
+        jz      .Lclear
+        mov     %r12d, %eax
+        mov     $CHUNK_SECTORS, %ecx
+        cmp     %ecx, %r13d
+        cmovb   %r13d, %ecx
+        add     %ecx, %r12d
+        sub     %ecx, %r13d
+        push    %rcx
+        call    chunk_next
+        pop     %rcx
+        call    .Lscatter
+        call    .Lbar
+        jmp     .Lchunk
 # ANCHOR_END: kernel_load
 
-# In short: one run of the kernel. ECX = sectors, EDI = where to, 0: segments
-run_read:
-        mov     kernel_sector, %eax
-        call    run_prove
-        add     %ecx, kernel_sector
-        sub     %ecx, kernel_left
-        addl    $SUM_BYTES, run_expected
-        decw    sums_left
+# Then clears what each segment has in memory only: .bss, to the byte.
+.Lclear:mov     $.Lbss, %ebp
+        jmp     each_segment
+.Lbss:  mov     P_PADDR(%rbx), %rdi
+        mov     P_FILESZ(%rbx), %rax
+        mov     P_MEMSZ(%rbx), %rcx
+        add     %rax, %rdi
+        sub     %rax, %rcx
+        xor     %eax, %eax
+        mov     %ecx, %edx
+        and     $7, %ecx
+        rep stosb
+        mov     %edx, %ecx
+        shr     $3, %ecx
+        rep stosq
+        clc
         ret
 
-# In short: the next piece of sums.
-piece_read:
-        movl    $proof_sum, run_expected
-        mov     proof_sector, %eax
-        mov     proof_left, %ecx
-        cmp     $RUN_SECTORS, %ecx
-        jbe     .Lpiece
-        mov     $RUN_SECTORS, %ecx
-.Lpiece:mov     $PROOF_BASE, %edi
-        call    run_prove
-        add     %ecx, proof_sector
-        sub     %ecx, proof_left
-        push    %ds                     # its last slot proves the next piece
-        mov     $PROOF_BASE >> 4, %ax
-        mov     %ax, %ds
-        mov     $PIECE_SUMS * SUM_BYTES, %si
-        mov     $proof_sum, %di
-        mov     $SUM_BYTES / 2, %cx
-        rep movsw
-        pop     %ds
-        movl    $PROOF_BASE, run_expected
-        movw    $PIECE_SUMS, sums_left
+# Copies a chunk of ECX sectors to the segments that it holds.
+# ANCHOR: scatter
+.Lscatter:
+        mov     $CHUNK_BASE, %esi       # RSI = next byte of the chunk
+        mov     %ecx, %ebp
+        shl     $SECTOR_SHIFT, %ebp
+        add     %esi, %ebp              # RBP = its end
+.Lsegment:
+        test    %r15d, %r15d
+        jnz     .Lcopy
+        add     $P_BYTES, %r14d
+        mov     P_TYPE(%r14), %eax
+        cmp     $PT_LOAD, %eax
+        je      .Lstored
+        sub     $PT_COMMAND_LINE, %eax
+        cmp     $MODULE_TYPES, %eax
+        jae     .Lsegment
+.Lstored:
+        mov     P_FILESZ(%r14), %r15d
+        jmp     .Lsegment
+.Lcopy: mov     P_PADDR(%r14), %rdi
+        add     P_FILESZ(%r14), %rdi
+        sub     %r15, %rdi              # RDI = where its next byte goes
+        mov     %ebp, %ecx
+        sub     %esi, %ecx
+        cmp     %r15d, %ecx             # to the byte: what comes after it may
+        cmova   %r15d, %ecx             # belong to another segment
+        sub     %ecx, %r15d
+        mov     %ecx, %eax
+        shr     $3, %ecx
+        rep movsq
+        mov     %eax, %ecx
+        and     $7, %ecx
+        rep movsb
+        add     $SECTOR_BYTES - 1, %esi # the next one begins with a sector
+        and     $~(SECTOR_BYTES - 1), %esi
+        cmp     %ebp, %esi
+        jne     .Lsegment
         ret
+# ANCHOR_END: scatter
 
-# In short: read, copy, prove; again if it came wrong; stop if it stays so.
-# EAX = first sector, ECX = sectors, EDI = where to, 0: segments. Keeps ECX.
-# ANCHOR: run_prove
-run_prove:
-        mov     %eax, run_first
-        mov     %ecx, run_count
-        mov     %edi, run_to
-        movb    $RUN_TRIES, run_tries
-.Lread: mov     run_first, %eax
-        mov     run_count, %cx
-        mov     boot_drive, %dl
-        mov     $RUN_BASE >> 4, %bx
-        mov     %bx, %es
-        xor     %bx, %bx
-        call    disk_read
-        mov     %bx, %es
-        mov     $msg_disk, %si
-        jc      .Lwhere
-        mov     $run_copy, %bx
-        call    hop
-        mov     run_count, %ecx
-        test    %eax, %eax
-        jz      .Lright
-        decb    run_tries
-        jnz     .Lread
-        mov     $msg_wrong, %si
-.Lwhere:call    print_line
-        mov     $msg_sectors, %si
-        call    print
-        mov     run_first, %eax
-        call    print_decimal
-        mov     $'-', %al
-        call    putc
-        mov     run_first, %eax
-        add     run_count, %eax
-        dec     %eax
-        call    print_decimal
-        jmp     die_wait
-.Lright:ret
-# ANCHOR_END: run_prove
-
-# In short: draws as much of the bar as the last run is worth.
-bar:    cmpl    $BAR_FROM, bar_total
-        jb      .Lshort
-        imul    $BAR_WIDTH, %ecx, %ecx
-        add     %ecx, bar_drawn
-.Lmark: mov     bar_total, %ecx
-        cmp     %ecx, bar_drawn
-        jb      .Lshort
-        sub     %ecx, bar_drawn
-        mov     $'#', %al
-        call    putc
-        jmp     .Lmark
-.Lshort:ret
+# Draws the progress bar as far as the kernel is read.
+.Lbar:  mov     kernel_sectors, %ecx
+        cmp     $BAR_SECTORS, %ecx
+        jb      .Ldrawn
+        mov     %ecx, %eax
+        sub     %r13d, %eax
+        imul    $BAR_MARKS, %rax, %rax
+        xor     %edx, %edx
+        div     %rcx                    # EAX = marks that it should have
+        mov     %eax, %ecx
+        sub     bar_drawn, %ecx
+        jz      .Ldrawn
+        mov     %eax, bar_drawn
+.Lmark: mov     $'#', %al
+        call    put_char
+        loop    .Lmark
+        jmp     flush
+.Ldrawn:ret
 
         .section .messages, "a"
 msg_kernel:
-        .asciz  "kernel "
+        .asciz  "\r\nkernel "
 msg_kib:.asciz  " KiB "
-msg_sectors:
-        .asciz  ": sectors "
 
         .bss
         .balign 4
-        .globl  run_first, run_count, run_expected, run_to
-run_first:                              # sector
+bar_drawn:                              # marks
         .skip   4
-run_count:                              # sectors
-        .skip   4
-run_expected:                           # address of the sum that is right
-        .skip   4
-run_to: .skip   4                       # address, or 0 for the segments
-bar_total:
-        .skip   4                       # sectors in all
-bar_drawn:
-        .skip   4                       # sectors times BAR_WIDTH not drawn yet
-sums_left:
-        .skip   2
-run_tries:
-        .skip   1

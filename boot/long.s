@@ -1,125 +1,77 @@
-# long.s - protected mode to long mode, and into the kernel
+# long.s - from protected mode to long mode
 #
 # Mode:      32-bit protected mode, then 64-bit long mode
-# Called by: hop.s for a while, handover.s for good
-# Provides:  long, long_enter, the descriptor table
-# Read also: the kernel's src/main.rs, which runs next
+# Called by: stage2.s; bios.s on the way back from each BIOS call
+# Provides:  identity_map, enter_long; no_idt
+# Next:      console.s
 #
-# All of this file lies in one page (boot.ld asserts it). The kernel's page
-# tables map that page where it is, to read and to execute; it stays in use,
-# for the descriptors and for the halt loop of a kernel that returns.
+# Long mode always has paging on: each address goes through page tables of four
+# levels, whose 512 entries each point to a table of the next level, or to a
+# page: PML4, page-directory-pointer table (PDPT), page directory (PD), page
+# table. An entry of a PD can be a page of 2 MiB itself.
 
         .include "layout.inc"
         .include "cpu.inc"
-        .include "elf.inc"
 
-        .section .switch, "ax"
-
-# The descriptors, each under a ruler that names its bits. A, accessed, is set
-# in all of them, so that the CPU never writes to this page. Selectors are
-# computed from the table; the kernel's protocol knows the first two.
-        .globl  gdt, gdt_pointer, SELECTOR_DATA, SELECTOR_CODE32
-        .globl  SELECTOR_CODE16, SELECTOR_DATA16
-
-        .balign 8
-gdt:    .quad   0                       # the null descriptor
-
-#               limit   G,D,L,AVL      limit        P,DPL,S,type
-#               15-0                   19-16        (E,DC,RW,A)
-        .set    SELECTOR_CODE64, . - gdt
-        .long   0xffff, 0b1010 << 20 | 0xf << 16 | 0b10011011 << 8
-        .set    SELECTOR_DATA, . - gdt
-        .long   0xffff, 0b1100 << 20 | 0xf << 16 | 0b10010011 << 8
-        .set    SELECTOR_CODE32, . - gdt
-        .long   0xffff, 0b1100 << 20 | 0xf << 16 | 0b10011011 << 8
-        .set    SELECTOR_CODE16, . - gdt        # 64 KiB, as real mode has them
-        .long   0xffff, 0b0000 << 20 | 0x0 << 16 | 0b10011011 << 8
-        .set    SELECTOR_DATA16, . - gdt
-        .long   0xffff, 0b0000 << 20 | 0x0 << 16 | 0b10010011 << 8
-gdt_end:
-gdt_pointer:
-        .word   gdt_end - gdt - 1
-        .long   gdt
-
-# long - protected mode to long mode; returns as 64-bit code
-#
-# In:        EAX = address of the level-4 table; it maps us where we are
-# Clobbers:  RAX, RCX, RDX
-# ANCHOR: long
-        .globl  long
+        .section .stage2, "ax"
         .code32
-long:   mov     %eax, %cr3
-        mov     $CR4_PAE, %eax
+
+# identity_map - make the smallest page tables that long mode can begin with
+#
+# Clobbers:  EAX, ECX, EDI
+#
+# One entry a level: the first 2 MiB are mapped to themselves, so the code that
+# switches paging on goes on at the same address. allocate.s maps more later
+# (identity_grow), and the kernel never sees these tables.
+# ANCHOR: identity
+        .globl  identity_map
+identity_map:
+        mov     $IDENTITY_PML4, %edi
+        xor     %eax, %eax
+        mov     $3 * PAGE_BYTES / 4, %ecx
+        rep stosl
+        movl    $IDENTITY_PDPT + PTE_P + PTE_RW, IDENTITY_PML4
+        movl    $IDENTITY_PD + PTE_P + PTE_RW, IDENTITY_PDPT
+        movl    $PTE_P + PTE_RW + PTE_PS, IDENTITY_PD
+        ret
+# ANCHOR_END: identity
+
+# enter_long - protected mode to long mode; returns as 64-bit code
+#
+# Out:       IDTR with limit 0, as there are no handlers: an exception resets
+#            the PC at once instead of jumping to a random address
+# Clobbers:  RAX, RCX, RDX, RDI
+# Needs:     the page tables of identity_map
+#
+# The order is the manual's (Intel SDM volume 3A, 10.8.5): page tables, PAE,
+# LME, then PG.
+# ANCHOR: long
+        .globl  enter_long
+enter_long:
+        mov     $IDENTITY_PML4, %eax
+        mov     %eax, %cr3
+        mov     %cr4, %eax
+        or      $CR4_PAE, %eax          # entries of 64 bits
         mov     %eax, %cr4
         mov     $MSR_EFER, %ecx
         rdmsr
-        or      $EFER_LME, %eax
+        or      $EFER_LME, %eax         # paging will mean long mode
         testl   $CPUID_NX, cpu_features
         jz      .Lno_nx
         or      $EFER_NXE, %eax
 .Lno_nx:wrmsr
-        pop     %edx                    # a 32-bit address to return to
+        pop     %edi                    # the return address, 32 bits
         mov     %cr0, %eax
         or      $CR0_PG | CR0_WP, %eax
-        mov     %eax, %cr0              # paging on: compatibility mode
+        mov     %eax, %cr0              # long mode, still running 32-bit code
         ljmp    $SELECTOR_CODE64, $.Llong
         .code64
-.Llong: mov     %esp, %esp              # the high halves are undefined
-        mov     %ebx, %ebx
-        mov     %edx, %edx
-        jmp     *%rdx
+.Llong: mov     %esp, %esp              # zero-extends: the upper halves are
+        mov     %edi, %edi              # undefined here
+        lidt    no_idt
+        jmp     *%rdi
 # ANCHOR_END: long
 
-# long_enter - start the kernel; nothing comes back
-#
-# In:        real mode, everything prepared
-# ANCHOR: enter
-        .code16
-        .globl  long_enter
-long_enter:
-        call    protect
-        .code32
-        mov     page_root, %eax
-        call    long
-        .code64
-        mov     %cr0, %rax
-        and     $CR0_ET | CR0_NE, %eax  # as found
-        or      $CR0_PE | CR0_WP | CR0_PG, %eax
-        mov     %rax, %cr0
-
-        xor     %eax, %eax
-        mov     %eax, %ds               # no selector of ours outlives its
-        mov     %eax, %es               # table
-        mov     %eax, %ss
-        mov     %eax, %fs
-        mov     %eax, %gs
-        lldt    %ax
-        xor     %edx, %edx
-        mov     $MSR_FS_BASE, %ecx
-        wrmsr
-        inc     %ecx                    # MSR_GS_BASE
-        wrmsr
-        inc     %ecx                    # MSR_KERNEL_GS
-        wrmsr
-        lidt    no_idt                  # until the kernel has one of its own
-        out     %al, $PORT_CMOS         # NMIs may come again
-        in      $PORT_CMOS_DATA, %al
-
-        mov     info_address, %rdi      # RDI = boot info
-        mov     stack_guard + 8, %rsp   # the stack's last byte,
-        inc     %rsp                    # and behind it
-        push    $kernel_returned
-        push    $2                      # the bit that is always 1
-        popf
-        jmp     *ELF_BASE + E_ENTRY
-
-kernel_returned:
-        cli
-        hlt
-        jmp     kernel_returned
-# ANCHOR_END: enter
-
-no_idt: .word   0
-        .quad   0
-        .globl  switch_end
-switch_end:
+        .globl  no_idt
+no_idt: .word   0                       # limit
+        .quad   0                       # base

@@ -1,223 +1,270 @@
 # memory.s - ask the BIOS what memory there is
 #
-# Mode:      16-bit real mode
+# Mode:      64-bit long mode
 # Called by: stage2.s
-# Provides:  memory_low, memory_read, region_count, memory_source
-# Read also: regions.s, which makes a clean map of it
+# Provides:  memory_read, region_add, region_count, memory_source
+# Next:      kernel.s
 #
-# A region is three 32-bit numbers: first frame, frame behind the last, kind.
-# What lies above `frames_known`, 4 TiB mostly, is left out: one entry that is
-# wrong would cost minutes and gigabytes of page tables.
+# A region is three 32-bit numbers: first frame, end frame (the first one that
+# is no longer part of it), kind. A frame is 4 KiB of physical memory. What
+# lies above `max_frame`, 4 TiB mostly, is left out: one wrong entry would cost
+# minutes and gigabytes of page tables.
 
         .include "layout.inc"
 
         .set    SMAP,        0x534d4150 # "SMAP"
-        .set    E820_BASE,   0
-        .set    E820_LENGTH, 8
-        .set    E820_TYPE,   16
-        .set    E820_ATTR,   20
+        .set    E820_FIRST,  0          # an entry: first byte,
+        .set    E820_LENGTH, 8          # bytes,
+        .set    E820_TYPE,   16         # type, ACPI attributes (bit 0: the
+        .set    E820_ATTR,   20         # entry is valid)
         .set    E820_BYTES,  24
+        .set    E820_RETURNED, 24       # and behind it in our records: how many
+                                        # bytes the BIOS says that it stored
         .set    E820_RAM,    1
         .set    E820_LAST,   5          # types above are unknown: reserved
 
+        .set    E801_MAX,    0x3c00     # KiB from 1 MiB to 16 MiB
+        .set    FRAMES_16M,  16 * ONE_MIB / PAGE_BYTES
+        .set    FRAMES_1M,   ONE_MIB / PAGE_BYTES
+        .set    MIB_SHIFT,   8          # log2 of the frames in a MiB
+
         .section .stage2, "ax"
-        .code16
-
-# memory_low - stop unless the memory below the EBDA holds all that we use
-#
-# Out:       the memory from there to 1 MiB is in the list, as reserved
-# Clobbers:  EAX, EBX, EDX, SI, DI
-        .globl  memory_low
-memory_low:
-        movw    $0, region_count
-        int     $0x12                   # INT 12h. Out: AX = KiB below the EBDA
-        cmp     $LOW_MEMORY_END / 1024, %ax
-        mov     $msg_low, %si
-        jb      die
-        cmp     $640, %ax               # more cannot be true
-        jbe     .Llow
-        mov     $640, %ax
-.Llow:  movzx   %ax, %eax
-        shr     $2, %eax                # KiB to frames
-        mov     %eax, low_end
-        mov     $ONE_MIB / PAGE_BYTES, %edx
-        mov     $KIND_RESERVED, %ebx
-
-# region_add - put a region into the list
-#
-# In:        EAX first frame; EDX frame behind the last; EBX kind
-# Clobbers:  DI
-        .globl  region_add
-region_add:
-        cmp     %edx, %eax
-        jae     .Lempty                 # holds nothing
-        imul    $REGION_BYTES, region_count, %di
-        mov     %eax, REGIONS_BASE(%di)
-        mov     %edx, REGIONS_BASE + 4(%di)
-        mov     %ebx, REGIONS_BASE + 8(%di)
-        incw    region_count
-.Lempty:ret
+        .code64
 
 # memory_read - fill the list with what E820 says, else E801, else AH=88h
 #
 # Out:       memory_source = 0xE820, 0xE801 or 0x88
 # Clobbers:  all
-# ANCHOR: e820
+#
+# The first MiB is left to the BIOS: its data, the extended BIOS data area, and
+# in the 64 KiB from 0 what some BIOSes write to from system management mode.
+# Linux and Windows do the same.
         .globl  memory_read
 memory_read:
-        movl    $0xe820, memory_source
-        movw    $REGIONS_BIOS, e820_left
+        movl    $0, region_count
+        xor     %eax, %eax
+        mov     $FRAMES_1M, %edx
+        mov     $KIND_RESERVED, %ecx
+        call    region_add
+        movl    $0, beyond
+        call    .Le820
+        cmpl    $1, region_count        # is there more than ours?
+        ja      .Lreport
+        call    .Le801
+        cmpl    $1, region_count
+        ja      .Lreport
+        call    .Lextended
+        cmpl    $1, region_count
+        mov     $msg_memory, %esi
+        jbe     die
+
+.Lreport:
+        mov     $msg_usable, %esi
+        call    put
+        mov     $REGIONS_BASE, %esi
+        mov     region_count, %ecx
+        xor     %eax, %eax              # EAX = usable frames
+.Lsum:  cmpl    $KIND_USABLE, 8(%rsi)
+        jne     .Lused
+        add     4(%rsi), %eax
+        sub     (%rsi), %eax
+.Lused: add     $REGION_BYTES, %esi
+        loop    .Lsum
+        shr     $MIB_SHIFT, %eax
+        call    put_decimal
+        mov     $msg_mib, %esi
+        call    put
+        cmpl    $0, beyond
+        je      flush
+        mov     $msg_beyond, %esi
+        call    put
+        jmp     flush
+
+# region_add - put a region into the list
+#
+# In:        EAX first frame; EDX end frame; ECX kind
+# Clobbers:  RDI
+        .globl  region_add
+region_add:
+        cmp     %edx, %eax
+        jae     .Lempty
+        mov     region_count, %edi
+        imul    $REGION_BYTES, %edi
+        mov     %eax, REGIONS_BASE(%rdi)
+        mov     %edx, REGIONS_BASE + 4(%rdi)
+        mov     %ecx, REGIONS_BASE + 8(%rdi)
+        incl    region_count
+.Lempty:
+.Lret:  ret
+
+# INT 15h AX=E820h: an entry a call. All are collected first: whether their
+# attributes mean anything, only the whole map tells.
+# ANCHOR: e820
+.Le820: movl    $0xe820, memory_source
+        mov     $E820_BASE, %r12d       # R12 = next record
         xor     %ebx, %ebx
-.Lentry:
-        movl    $1, e820_entry + E820_ATTR      # for BIOSes that fill 20 bytes
+.Lask:  movl    $1, e820_entry + E820_ATTR      # for a BIOS that stores 20 bytes
         mov     $0xe820, %eax           # INT 15h AX=E820h. In: EBX = 0 or what
-        mov     $SMAP, %edx             # it returned, ES:DI buffer, ECX size
-        mov     $E820_BYTES, %ecx       # Out: EAX = SMAP, EBX = 0 at the end;
-        mov     $e820_entry, %di        # CF = 1: none, or behind the end.
-        int     $0x15                   # EDX and ESI may change
-        jc      .Lend
+        mov     $SMAP, %edx             # it returned, ES:DI buffer, ECX its size
+        mov     $E820_BYTES, %ecx       # Out: EAX = SMAP, EBX = 0 after the last
+        mov     $e820_entry, %edi       # entry, ECX bytes stored. CF = 1: there
+        mov     $bios_interrupt15, %r8d # is no E820, or no more entry
+        call    bios_call
+        jc      .Lconvert
         cmp     $SMAP, %eax
-        jne     .Lolder                 # nothing it said can be trusted
-        testb   $1, e820_entry + E820_ATTR      # ACPI: clear = ignore it
-        jz      .Lskip
-        push    %ebx
-        call    .Lconvert
-        pop     %ebx
-.Lskip: test    %ebx, %ebx
-        jz      .Lend
-        decw    e820_left
-        jnz     .Lentry
-        mov     $msg_dropped, %si       # there are more: say so
-        call    print_line
-.Lend:  cmpw    $2, region_count        # one of them is ours
-        jae     .Ldone
+        jne     .Lempty                 # nothing that it said can be trusted
+        mov     $e820_entry, %esi
+        mov     %r12d, %edi
+        movsq
+        movsq
+        movsq
+        mov     %ecx, (%rdi)            # E820_RETURNED
+        add     $E820_RECORD, %r12d
+        test    %ebx, %ebx
+        jz      .Lconvert
+        cmp     $E820_END, %r12d
+        jb      .Lask
+        mov     $msg_dropped, %esi      # there are more: say so
+        call    put
+
+        # ACPI 3.0 lets a BIOS mark entries as not valid, by a clear bit 0 of
+        # the attributes. Some never set it, or store no attributes: the bit
+        # counts only where an entry of this map has it set.
+.Lconvert:
+        mov     $E820_BASE, %esi
+        xor     %r8d, %r8d              # R8D = 1: the bit counts
+.Lseen: cmp     %r12d, %esi
+        je      .Lrecords
+        cmpl    $E820_BYTES, E820_RETURNED(%rsi)
+        jb      .Lunseen
+        mov     E820_ATTR(%rsi), %eax
+        and     $1, %eax
+        or      %eax, %r8d
+.Lunseen:
+        add     $E820_RECORD, %esi
+        jmp     .Lseen
+
+.Lrecords:
+        mov     $E820_BASE, %esi
+.Lrecord:
+        cmp     %r12d, %esi
+        je      .Lempty
+        cmpl    $E820_BYTES, E820_RETURNED(%rsi)
+        jb      .Lvalid
+        mov     E820_ATTR(%rsi), %eax
+        not     %eax
+        test    %eax, %r8d              # the bit counts, and it is clear
+        jnz     .Lnext
+.Lvalid:call    .Lentry
+.Lnext: add     $E820_RECORD, %esi
+        jmp     .Lrecord
 # ANCHOR_END: e820
 
-.Lolder:
-        movw    $1, region_count        # ours stays
-        xor     %eax, %eax
-        mov     low_end, %edx
-        xor     %ebx, %ebx              # KIND_USABLE
-        call    region_add
-        movw    $0xe801, memory_source
-        mov     $0xe801, %ax            # INT 15h AX=E801h. Out: CF; AX KiB
-        xor     %cx, %cx                # from 1 MiB to 16 MiB, BX blocks of
-        xor     %dx, %dx                # 64 KiB from 16 MiB; or in CX and DX
-        int     $0x15
-        jc      .Loldest
+# Adds the entry at RSI: usable memory shrinks to whole frames, all else grows.
+.Lentry:mov     E820_FIRST(%rsi), %rax  # RAX = its first byte
+        mov     E820_LENGTH(%rsi), %rdx
+        test    %rdx, %rdx
+        jz      .Lempty
+        add     %rax, %rdx              # RDX = its end
+        jnc     .Lbelow
+        mov     $-1, %rdx               # 2^64 or more
+.Lbelow:mov     max_frame, %edi
+        mov     E820_TYPE(%rsi), %ecx
+        cmp     $E820_RAM, %ecx
+        je      .Lram
+        cmp     $E820_LAST, %ecx
+        ja      .Lunknown
+        test    %ecx, %ecx              # types 2 to 5 are our kinds
+        jnz     .Lgrow
+.Lunknown:
+        mov     $KIND_RESERVED, %ecx
+.Lgrow: shr     $PAGE_SHIFT, %rax
+        xchg    %rax, %rdx
+        call    .Lround_up
+        xchg    %rax, %rdx
+        jmp     .Lclip
+.Lram:  call    .Lround_up
+        shr     $PAGE_SHIFT, %rdx
+        xor     %ecx, %ecx              # KIND_USABLE
+        cmp     %rdi, %rdx
+        jbe     .Lclip
+        movl    $1, beyond
+.Lclip: cmp     %rdi, %rax
+        cmova   %rdi, %rax
+        cmp     %rdi, %rdx
+        cmova   %rdi, %rdx
+        jmp     region_add
+
+# RAX = address; out: the first frame that begins there or above
+.Lround_up:
+        add     $PAGE_BYTES - 1, %rax
+        rcr     $1, %rax                # with the carry
+        shr     $PAGE_SHIFT - 1, %rax
+        ret
+
+# INT 15h AX=E801h. Out: AX KiB from 1 MiB to 16 MiB, BX blocks of 64 KiB from
+# 16 MiB; or in CX and DX. CF = 1: there is none, but not all BIOSes set it.
+.Le801: movl    $0xe801, memory_source
+        mov     $0xe801, %eax
+        xor     %ebx, %ebx
+        xor     %ecx, %ecx
+        xor     %edx, %edx
+        mov     $bios_interrupt15, %r8d
+        call    bios_call
+        jc      .Lret
         test    %ax, %ax
         jnz     .Lsizes
-        xchg    %cx, %ax
-        xchg    %dx, %bx
-.Lsizes:
-        movzx   %bx, %edx
-        shl     $4, %edx                # 64 KiB to frames
-        push    %edx
-        call    .Lextended
-        pop     %edx
-        mov     $16 * ONE_MIB / PAGE_BYTES, %eax
+        mov     %ecx, %eax
+        mov     %edx, %ebx
+.Lsizes:movzwl  %bx, %edx
+        shl     $16 - PAGE_SHIFT, %edx  # 64 KiB to frames
+        movzwl  %ax, %eax
+        cmp     $E801_MAX, %eax         # more cannot be: an error code, or a
+        ja      .Lret                   # BIOS that does not know this call
+        push    %rdx
+        call    .Lfrom_1_mib
+        pop     %rdx
+        mov     $FRAMES_16M, %eax
         add     %eax, %edx
-        call    region_add
-        cmpw    $3, region_count
-        jae     .Ldone
-.Loldest:
-        movw    $0x88, memory_source
-        mov     $0x88, %ah              # INT 15h AH=88h. Out: CF; AX KiB from
-        int     $0x15                   # 1 MiB up
-        jc      .Lnone
-        call    .Lextended
-        cmpw    $3, region_count
-        jae     .Ldone
-.Lnone: mov     $msg_memory, %si
-        jmp     die
+        jmp     region_add              # ECX = KIND_USABLE
 
-.Ldone: mov     $msg_usable, %si
-        call    print_line
-        mov     $REGIONS_BASE, %si
-        mov     region_count, %cx
-        xor     %eax, %eax              # EAX = usable frames
-.Lsum:  cmpl    $KIND_USABLE, 8(%si)
-        jne     .Lused
-        add     4(%si), %eax
-        sub     (%si), %eax
-.Lused: add     $REGION_BYTES, %si
-        loop    .Lsum
-        shr     $8, %eax
-        call    print_decimal
-        mov     $msg_mib, %si
-        jmp     print
-
-# Adds AX KiB from 1 MiB up as usable.
+# INT 15h AH=88h. Out: AX KiB from 1 MiB up. CF is not to be trusted; AH = 80h
+# or 86h: there is no such call.
 .Lextended:
-        movzx   %ax, %edx
-        shr     $2, %edx
-        mov     $ONE_MIB / PAGE_BYTES, %eax
+        movl    $0x88, memory_source
+        mov     $0x8800, %eax
+        mov     $bios_interrupt15, %r8d
+        call    bios_call
+        jc      .Lret
+        cmp     $0x80, %ah
+        je      .Lret
+        cmp     $0x86, %ah
+        je      .Lret
+        movzwl  %ax, %eax
+
+# Adds EAX KiB from 1 MiB up as usable.
+.Lfrom_1_mib:
+        mov     %eax, %edx
+        shr     $PAGE_SHIFT - 10, %edx  # KiB to frames
+        mov     $FRAMES_1M, %eax
         add     %eax, %edx
-        xor     %ebx, %ebx              # KIND_USABLE
+        xor     %ecx, %ecx              # KIND_USABLE
         jmp     region_add
-
-# Adds the E820 entry: usable memory shrinks to whole frames, all else grows.
-.Lconvert:
-        mov     e820_entry + E820_TYPE, %ebx
-        mov     $PAGE_BYTES - 1, %ecx
-        dec     %ebx                    # our numbers: 0 for RAM,
-        jz      .Lbounds
-        inc     %ebx                    # the types' own up to 5,
-        cmp     $E820_LAST, %ebx
-        ja      .Lother
-        test    %ebx, %ebx
-        jnz     .Lgrow
-.Lother:mov     $KIND_RESERVED, %ebx    # reserved for what we do not know
-.Lgrow: xor     %ecx, %ecx
-.Lbounds:                               # ECX: what the start is rounded with
-        mov     e820_entry + E820_BASE, %eax
-        mov     e820_entry + E820_BASE + 4, %edx
-        push    %eax
-        push    %edx
-        add     %ecx, %eax
-        adc     $0, %edx
-        sbb     %edi, %edi              # beyond 2^64? Then there is nothing
-        call    .Lframe
-        or      %edi, %eax
-        mov     %eax, %esi
-        pop     %edx
-        pop     %eax
-        xor     $PAGE_BYTES - 1, %ecx   # the end is rounded the other way
-        add     %ecx, %eax
-        adc     $0, %edx
-        add     e820_entry + E820_LENGTH, %eax
-        adc     e820_entry + E820_LENGTH + 4, %edx
-        jc      .Lhuge
-        call    .Lframe
-        jmp     .Ladd
-.Lhuge: mov     frames_known, %eax
-.Ladd:  xchg    %eax, %edx
-        mov     %esi, %eax
-        jmp     region_add
-
-# EDX:EAX = address; out: EAX = its frame, at most `frames_known`
-.Lframe:shrd    $12, %edx, %eax
-        shr     $12, %edx
-        jnz     .Lfar
-        cmp     frames_known, %eax
-        jb      .Lfits
-.Lfar:  mov     frames_known, %eax
-.Lfits: ret
 
         .section .messages, "a"
 msg_usable:
-        .asciz  "memory "
+        .asciz  "\r\nmemory "
 msg_mib:.asciz  " MiB"
+msg_beyond:
+        .asciz  "\r\nmemory above 4 TiB ignored"
 
         .bss
         .balign 4
-        .globl  region_count, memory_source, low_end
+        .globl  region_count, memory_source
 e820_entry:
         .skip   E820_BYTES
 memory_source:
         .skip   4
-low_end:.skip   4                       # the first frame that the BIOS keeps
 region_count:
-        .skip   2
-e820_left:
-        .skip   2
+        .skip   4
+beyond: .skip   4                       # 1: there is usable memory left out

@@ -1,260 +1,269 @@
-# stage1.s - the boot sector: reads stage 2, proves it, jumps to it
+# stage1.s - the boot sector: reads stage 2, verifies it, jumps to it
 #
 # Mode:      16-bit real mode
 # Called by: the BIOS at 0000:7C00 (or 07C0:0000), DL = boot drive
-# Provides:  disk_read, print, putc, die: stage 2 goes on using them
-# Read also: stage2.s, which comes next; boot.ld, the map of both stages
+# Provides:  disk_read, print, serial_init, die_wait: stage 2 calls them, too;
+#            boot_drive, serial_status; stage1_end, stage2_checksum_end (build)
+# Next:      stage2.s
 #
-# Sector 0 belongs to others, too. Bytes 0x03 to 0x59 are a hole in the shape
-# of a BIOS parameter block: firmware that takes a stick for a floppy writes
-# into it, so there is no code in it. From 0x1B8 on come the disk signature
-# and the partition table, which the image builder fills.
+# Sector 0 is also the master boot record (MBR). Bytes 0x03 to 0x59 are where a
+# floppy has its BIOS parameter block (BPB): firmware that takes a USB stick for
+# a floppy writes there, so they hold text and data, but no code. The disk
+# signature and the partition table begin at 0x1B8; the image builder fills
+# them in.
 
         .include "layout.inc"
+        .include "pc.inc"
 
-        .set    PORT_DEBUG,  0xe9       # emulators show what is written here
-        .set    COM1_DATA,   0x3f8      # 16550: transmit; divisor (DLAB)
-        .set    COM1_LCR,    0x3fb      # 16550: line control
-        .set    COM1_LSR,    0x3fd      # 16550: line status
-        .set    LCR_8N1,     0x03       # 8 bits, no parity, 1 stop bit
-        .set    LCR_DLAB,    0x80       # divisor latch access
-        .set    LSR_THRE,    0x20       # transmitter holding register empty
-        .set    KEY_TICKS,   30 * 18    # half a minute of 18.2 Hz
-
-        # How disk_read stands: two bits count the tries left, one says LBA.
-        .set    TRIES,       3
-        .set    TRIES_LBA,   4
+        .set    READ_TRIES,   4         # of stage 2, while its checksum is wrong
+        .set    WAIT_SECONDS, 31        # the first of them may be almost over
 
         .section .stage1, "ax"
         .code16
-        .globl  stage1
+        .globl  stage1, serial_status, msg_disk
 stage1: jmp     start
         nop
-name:   .asciz  "siso_os"               # where a BPB names its formatter
-        .org    stage1 + 0x3e           # no floppy's BPB reaches up to here
-        .globl  msg_disk
+        .ascii  "siso_os "              # where a BPB names its formatter
+        .org    stage1 + 0x14
 msg_disk:
-        .asciz  "E1 disk read"
+        .asciz  "\r\nE1 disk read\r\npress a key\r\n"
 msg_stage2:
-        .asciz  "E2 stage 2 bad"
+        .asciz  "\r\nE2 bad stage 2\r\npress a key\r\n"
+serial_status:                          # the port to poll; 0: no serial line
+        .word   COM1_LSR
+serial_setup:                           # 115,200 baud: see serial_init
+        .byte   LCR_DLAB | LCR_8N1, 1, 0, LCR_8N1, MCR_DTR | MCR_RTS | MCR_OUT2
+tries_left:
+        .byte   READ_TRIES
         .org    stage1 + 0x5a
 
 # ANCHOR: entry
-start:  xor     %ax, %ax                # CS may be 07C0h; nothing here minds,
-        mov     %ax, %ds                # the far jump to stage 2 sets it
+start:  xor     %ax, %ax                # CS may be 07C0h: up to stage 2 all jumps
+        mov     %ax, %ds                # are relative, so that does not matter
         mov     %ax, %es
-        mov     %ax, %ss                # no interrupt before the next line
-        mov     $STACK_TOP, %sp
+        mov     %ax, %ss                # no interrupt can come before the next
+        mov     $STACK_TOP, %sp         # instruction has set SP, too
         sti
-        cld
-        test    $0x70, %dl              # 0x00-0x0F floppies, 0x80-0x8F disks;
+        test    $0x70, %dl              # 00h-0Fh: floppies, 80h-8Fh: disks;
         jz      .Lkeep                  # anything else is garbage
         mov     $0x80, %dl
 .Lkeep: mov     %dl, boot_drive
 # ANCHOR_END: entry
 
-# ANCHOR: lba_check
-        mov     $0x41, %ah              # INT 13h AH=41h: are there LBA reads?
-        mov     $0x55aa, %bx            # Out: CF = 0, BX = AA55h, CX bit 0;
-        int     $0x13                   # CF alone was seen to lie
-        mov     $TRIES, %al
-        jc      .Lstate
-        cmp     $0xaa55, %bx
-        jne     .Lstate
-        shr     $1, %cx
-        jnc     .Lstate
-        mov     $TRIES | TRIES_LBA, %al
-.Lstate:
-        mov     %al, disk_state
-# ANCHOR_END: lba_check
-
-        mov     $0x0003, %ax            # INT 10h AH=00h: mode 3, 80x25 text
-        int     $0x10
-
-        mov     $COM1_LCR, %dx          # 115200 baud, 8N1: divisor 1
-        mov     $LCR_DLAB | LCR_8N1, %al
-        out     %al, %dx
-        mov     $COM1_DATA & 0xff, %dl
-        mov     $1, %ax
-        out     %ax, %dx                # low byte there, high byte behind it
-        mov     $COM1_LCR & 0xff, %dl
-        mov     $LCR_8N1, %al
-        out     %al, %dx
-
-        mov     $name, %si
-        call    print_line              # row 0 is left to the kernel
-
-        xor     %eax, %eax
+# ANCHOR: verify
+.Lload: xor     %eax, %eax
         inc     %ax                     # sector 1
         mov     $stage2_sectors, %cx
         mov     $STAGE2_BASE, %bx
-        mov     boot_drive, %dl
         push    %bx
         call    disk_read
         mov     $msg_disk, %si
         jc      die
-
-# ANCHOR: prove
         pop     %si                     # STAGE2_BASE
         mov     $stage2_dwords, %cx
-        xor     %edx, %edx
-.Lsum:  lodsl                           # no step loses a bit of EDX, so one
-        xor     %eax, %edx              # wrong dword always changes the sum,
-        imul    $SUM2_FACTOR, %edx      # and its place counts
-        bswap   %edx
+        xor     %ebp, %ebp              # EBP = checksum. Each step can be undone,
+.Lsum:  lodsl                           # so one changed dword always changes
+        xor     %eax, %ebp              # the result; the multiplication makes
+        imul    $STAGE2_FACTOR, %ebp    # it depend on the dword's position,
+        rol     $1, %ebp                # and no bit stays the highest
         loop    .Lsum
-        cmp     $0x7fffffff, %edx       # the image builder puts the number in
-        .globl  stage2_sum_end
-stage2_sum_end:
+        cmp     $0x7fffffff, %ebp       # the image builder puts the checksum
+        .globl  stage2_checksum_end     # into this instruction
+stage2_checksum_end:
+        je      stage2
+        decb    tries_left
+        jnz     .Lload
         mov     $msg_stage2, %si
-        jne     die
-        ljmp    $0, $stage2
-# ANCHOR_END: prove
+        # fall through
+# ANCHOR_END: verify
 
-# die - say what is wrong, wait for a key, let the BIOS try the next device
+# die - show an error, wait for a key, let the BIOS try the next boot device
 #
-# In:        SI = code and sentence, zero-terminated
-        .globl  die, die_wait
-die:    call    print_line
+# In:        SI = text, zero-terminated
+# die_wait - the same without the text
+# ANCHOR: die
+        .globl  die_wait
+die:    call    serial_init
+        call    print
 die_wait:
-        mov     $KEY_TICKS, %cx
-.Lwait: sti                             # a BIOS call may return without
-        hlt                             # the timer wakes us, or the key
-        mov     $0x01, %ah              # INT 16h AH=01h: ZF = 1: no key yet
+        mov     BDA_KEY_TAIL, %ax       # forget the keys pressed before, which
+        mov     %ax, BDA_KEY_HEAD       # would dismiss the error unseen
+        mov     $WAIT_SECONDS, %cx
+.Lwait: mov     $0x01, %ah              # INT 16h AH=01h: ZF = 1: no key yet
+        sti                             # a BIOS call may return without
         int     $0x16
-        loopz   .Lwait
+        jnz     .Lkey
+        xor     %ax, %ax                # the seconds of the real-time clock:
+        out     %al, $PORT_CMOS         # they pass without interrupts, which a
+        in      $PORT_CMOS_DATA, %al    # broken timer or PIC would not deliver
+        cmp     %al, %bl
+        xchg    %ax, %bx
+        je      .Lwait
+        loop    .Lwait
+.Lkey:  mov     BDA_KEY_TAIL, %ax       # this key is not for the next device
+        mov     %ax, BDA_KEY_HEAD
         int     $0x18                   # not 19h: it starts with us again
 .Lhalt: hlt                             # nothing else to boot
         jmp     .Lhalt
+# ANCHOR_END: die
 
-# print_line - begin a line and print; print - print where the cursor is
+# serial_init - set COM1 to 115,200 baud, 8 data bits, no parity, 1 stop bit
 #
-# In:        SI = text, zero-terminated
-# Out:       SI = behind it
-# Clobbers:  AL
-        .globl  print_line, print
-print_line:
-        mov     $'\r', %al
-        call    putc
-        mov     $'\n', %al
-.Lnext: call    putc
-print:  lodsb
-        test    %al, %al
-        jnz     .Lnext
+# Clobbers:  DX
+# Needs:     DF = 0
+# Five byte writes: some UARTs (VirtualBox's) ignore a 16-bit write.
+        .globl  serial_init
+serial_init:
+        push    %si
+        mov     $serial_setup, %si
+        mov     $COM1_LCR, %dx          # DLAB = 1: the first two registers are
+        outsb                           # the divisor now,
+        mov     $COM1_DATA & 0xff, %dl
+        outsb                           # low byte: 1,
+        inc     %dx
+        outsb                           # high byte: 0
+        mov     $COM1_LCR & 0xff, %dl
+        outsb                           # DLAB = 0
+        inc     %dx                     # COM1_MCR: some terminals wait for
+        outsb                           # DTR and RTS
+        pop     %si
         ret
 
-# putc - write a character to the screen, to COM1 and to port 0xE9
+# print - print a text on the screen, on COM1 and on port E9h
 #
-# In:        AL = character
-        .globl  putc
-putc:   pushaw                          # INT 10h may clobber even BP
+# In:        SI = text, zero-terminated
+# Out:       SI = after its end
+# Clobbers:  AL
+.Lprint_next:
+        pushaw                          # INT 10h may change even BP
         out     %al, $PORT_DEBUG
+        mov     serial_status, %dx
+        test    %dx, %dx
+        jz      .Lscreen
         xchg    %ax, %bx
-        mov     $COM1_LSR, %dx
-        mov     $0x10, %ch              # some 4,000 looks: milliseconds, while
-.Lbusy: in      %dx, %al                # a byte takes 87 us; then go on
+        mov     $0x10, %ch              # poll some 4,000 times: milliseconds,
+.Lbusy: in      %dx, %al                # while a byte takes 87 us; then go on
         test    $LSR_THRE, %al
         loopz   .Lbusy
         xchg    %ax, %bx
         mov     $COM1_DATA & 0xff, %dl
         out     %al, %dx
-        mov     $0x0e, %ah              # INT 10h AH=0Eh: teletype, AL to
-        xor     %bx, %bx                # page BH; BL counts in graphics only
+.Lscreen:
+        mov     $0x0e, %ah              # INT 10h AH=0Eh: teletype output of AL
+        mov     $0x0007, %bx            # on page BH; BL: colour, in graphics modes
         int     $0x10
         popaw
+        .globl  print
+print:  cld                             # a BIOS call may return with DF = 1
+        lodsb
+        test    %al, %al
+        jnz     .Lprint_next
         ret
 
-# disk_read - read sectors into memory (BIOS INT 13h, AH = 42h, else 02h)
+# disk_read - read sectors into memory (BIOS INT 13h, AH=42h, else AH=02h)
 #
-# In:        EAX first sector; CX count, 1..127; ES:BX where to; DL drive
-# Out:       CF  0 = done, 1 = failed, however often tried
-# Needs:     DS = SS = 0; no buffer across a 64 KiB line
+# In:        EAX first sector; CX count, 1..127; ES:BX buffer; DL drive
+# Out:       CF  0 = done, 1 = failed, however often tried; DF = 0
+# Clobbers:  EAX, BX, CX, DH, EDI, BP
+# Needs:     DS = SS = 0; a buffer that does not cross a 64 KiB boundary
+#
+# Logical block addressing (LBA) first, but for floppies, which have none. Each
+# failure halves how many sectors one call asks for: some BIOSes refuse more
+# than a few. Where not even single sectors can be read, the same once more by
+# cylinder, head and sector (CHS). AH=41h is not asked whether there is LBA:
+# its answer was seen to be wrong both ways.
         .globl  disk_read
 disk_read:
-        pushal                          # a BIOS may clobber any of them, and
+        mov     %dl, %dh                # DH bit 7: 1 = LBA, 0 = CHS
+.Lmethod:
+        mov     $CHUNK_SECTORS, %bp     # BP = the most for one call
+.Lpart: pushal                          # a BIOS may change any of them, and
         push    %es                     # AH=08h changes ES
-        testb   $TRIES_LBA, disk_state
-        jz      .Lchs
+        movzwl  %bp, %edi
+        cmp     %cx, %di
+        jb      .Lmost
+        mov     %cx, %di                # EDI = how many this time
+.Lmost: mov     %sp, %bp
+        mov     %di, 2(%bp)             # into DI's place in what PUSHAL saved
+        test    %dh, %dh
+        jns     .Lchs
 
 # ANCHOR: lba
-        pushl   $0                      # the disk address packet, from behind:
-        pushl   %eax                    # first sector, 64 bits
-        push    %es                     # where to
+        pushl   $0                      # the disk address packet, last field
+        pushl   %eax                    # first: first sector, 64 bits;
+        push    %es                     # buffer, segment and offset;
         push    %bx
-        push    %cx                     # how many: a BIOS may change it, so
-        push    $16                     # the packet is made anew every time
+        push    %di                     # how many (a BIOS may overwrite it, so
+        push    $16                     # each call gets a new packet); size
         mov     %sp, %si
-        mov     $0x42, %ah              # INT 13h AH=42h: read. DS:SI = packet
-        int     $0x13                   # Out: CF
-        popaw                           # the packet's 16 bytes; keeps CF
+        mov     $0x42, %ah              # INT 13h AH=42h: read. In: DS:SI =
+        int     $0x13                   # packet. Out: CF = 0: done
+        popaw                           # drop its 16 bytes; CF stays
 # ANCHOR_END: lba
 
-.Ltried:
+.Ldone: cld
         pop     %es
         popal
-        jnc     .Ldone
+        jc      .Lfailed
+        add     %edi, %eax              # go on after what was read
+        sub     %di, %cx
+        shl     $SECTOR_SHIFT, %di
+        add     %di, %bx                # CF = 0
+        inc     %cx
+        loop    .Lpart                  # until CX = 0
+        ret
+.Lfailed:
         pushal
         xor     %ax, %ax                # INT 13h AH=00h: reset. A floppy's
         int     $0x13                   # motor needs it to be ready next time
         popal
-        decb    disk_state              # the last try with LBA leaves the
-        jns     disk_read               # number of the first one with CHS
+        shr     $1, %bp
+        jnz     .Lpart
+        shl     $1, %dh                 # CF = bit 7: it was LBA, CHS is next
+        jc      .Lmethod
         stc
-        ret
-.Ldone: orb     $TRIES, disk_state      # as many for the next read; CF = 0
         ret
 
 # ANCHOR: chs
-.Lchs:  push    %es
+.Lchs:  push    %eax
         push    %bx
-        push    %cx
-        push    %eax
-        mov     $0x08, %ah              # INT 13h AH=08h: geometry. Out: CL =
-        int     $0x13                   # sectors a track, DH = last head
-        pop     %ebp                    # EBP = next sector
-        pop     %si                     # SI = how many are left
+        push    %di
+        xor     %di, %di                # INT 13h AH=08h: drive geometry. In:
+        mov     %di, %es                # ES:DI = 0:0, as some BIOSes want it
+        mov     $0x08, %ah              # Out: CL bits 5-0 = sectors per track,
+        int     $0x13                   # DH = last head
+        pop     %di
         pop     %bx
+        pop     %eax
         pop     %es
-        jc      .Ltried
-        and     $0x3f, %ecx             # none: read nothing, let the sum of
-        jz      .Ltried                 # what was to come tell it
-        movzx   %dh, %edi
-        inc     %di
-.Ltrack:
-        mov     %ebp, %eax
+        push    %es
+        jc      .Ldone
+        and     $0x3f, %ecx             # ECX = sectors per track
+        stc
+        jz      .Ldone                  # none: this drive has no geometry
+        movzx   %dh, %esi
+        inc     %si                     # ESI = heads
         xor     %edx, %edx
-        div     %ecx                    # EAX = track, EDX = sector in it
-        push    %cx
-        sub     %dx, %cx                # not beyond the end of the track,
-        cmp     %si, %cx
+        div     %ecx                    # EAX = track, EDX = sector in it, from 0
+        sub     %dx, %cx                # a call must not read past the end of
+        cmp     %cx, %di                # the track
         jbe     .Lfits
-        mov     %si, %cx                # nor beyond what is asked for
-.Lfits: push    %cx
-        inc     %dx                     # CHS counts sectors from 1
-        push    %dx
-        xor     %edx, %edx
-        div     %edi                    # EAX = cylinder, EDX = head
-        pop     %cx
-        mov     %al, %ch                # CX = cylinder 7-0, 9-8, sector
+        mov     %cx, %di
+.Lfits: xchg    %dx, %cx
+        inc     %cx                     # CHS counts sectors from 1
+        xor     %dx, %dx
+        div     %esi                    # EAX = cylinder, EDX = head
+        mov     %al, %ch                # CH = cylinder bits 7-0
         shl     $6, %ah
-        or      %ah, %cl
-        mov     %dl, %dh
-        mov     boot_drive, %dl
-        pop     %ax
-        mov     $0x02, %ah              # INT 13h AH=02h: read AL sectors
-        pushal
-        int     $0x13                   # Out: CF
-        popal
-        pop     %cx
-        jc      .Ltried
-        cbtw                            # AX = sectors read
-        add     %al, %bh                # BX += 512 a sector
-        add     %al, %bh
-        cwtl
-        add     %eax, %ebp
-        sub     %ax, %si
-        jnz     .Ltrack
-        jmp     .Ltried
+        or      %ah, %cl                # CL = cylinder bits 9-8, sector
+        mov     %dl, %dh                # DH = head
+        mov     %sp, %bp
+        mov     %di, 2(%bp)             # DI's and DX's places in what PUSHAL
+        mov     22(%bp), %dl            # saved
+        xchg    %di, %ax
+        mov     $0x02, %ah              # INT 13h AH=02h: read AL sectors to
+        int     $0x13                   # ES:BX. Out: CF = 0: done
+        jmp     .Ldone
 # ANCHOR_END: chs
 
         .globl  stage1_end
@@ -263,6 +272,4 @@ stage1_end:
         .bss
         .globl  boot_drive
 boot_drive:
-        .byte   0
-disk_state:
         .byte   0

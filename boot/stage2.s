@@ -1,96 +1,141 @@
-# stage2.s - the road from stage 1 to the kernel, one call a step
+# stage2.s - from stage 1 to the kernel, one call a step
 #
-# Mode:      16-bit real mode
-# Called by: stage1.s, which has proved every byte of this stage
-# Provides:  the header that the image builder fills; print_hex, print_decimal
-# Read also: the files in the order of the calls; errors.s has the sentences
+# Mode:      16-bit real mode, 32-bit protected mode, 64-bit long mode: each
+#            once, in this order
+# Called by: stage1.s, which has verified every byte of this stage
+# Provides:  stage2; the image header, which the image builder fills in
+# Next:      the files in the order of the calls; errors.s has the sentences
 
         .include "layout.inc"
+        .include "pc.inc"
+
+        .set    INT10_NO_VIDEO, 0xf000f065      # the vector that a BIOS sets
+                                # where there is no video ROM to take it over
+        .set    VIDEO_ROM_END,  0xc8    # video ROMs: segments C000h to C7FFh
 
         .section .stage2, "ax"
         .code16
 
 # ANCHOR: header
-        .globl  stage2_header, proof_sector, proof_left, proof_sum
-        .globl  kernel_sector, kernel_left, elf_sectors, allow_wx
-        .globl  stack_pages, frames_known, info_address, stack_guard, physical_offset
-        .globl  stage2_header_end
-stage2_header:
-        .ascii  "siso_os2"
-proof_sector:   .long   0       # first sector of what proves the kernel,
-proof_left:     .long   0       # how many there are,
-proof_sum:      .fill   SUM_BYTES, 1, 0         # the sum of the first piece
-kernel_sector:  .long   0       # first sector of the kernel's ELF,
-kernel_left:    .long   0       # how many there are,
-elf_sectors:    .long   0       # how many of them hold its headers
-allow_wx:       .long   0       # 1: the user insists on W + X segments
-stack_pages:    .long   0       # of the kernel's stack
-frames_known:   .long   0       # of physical memory; what is above is left out
-        # Virtual memory that is not the kernel's: first and last address.
-info_address:   .quad   0, 0    # the boot info,
-stack_guard:    .quad   0, 0    # the stack with the unmapped page below it,
-physical_offset:.quad   0, 0    # physical memory
-stage2_header_end:
+        .globl  image_header, checksums_sector, checksums_sectors, checksums_checksum
+        .globl  kernel_sector, kernel_sectors, elf_sectors, allow_wx, serial_mode
+        .globl  stack_pages, max_frame, info_address, stack_guard, physical_offset
+        .globl  reserved_ranges, reserved_ranges_end
+image_header:
+        jmp     .Lchained
+        .ascii  "siso_2"
+checksums_sector:   .long   0   # first sector of the checksum table,
+checksums_sectors:  .long   0   # how many there are,
+checksums_checksum: .fill   CHECKSUM_BYTES, 1, 0        # of its first block
+kernel_sector:      .long   0   # first sector of the kernel's ELF file,
+kernel_sectors:     .long   0   # how many there are,
+elf_sectors:        .long   0   # how many of them hold its headers
+allow_wx:           .long   0   # 1: the user insists on W + X segments
+serial_mode:        .long   0   # SERIAL_AUTO, SERIAL_ON or SERIAL_OFF
+stack_pages:        .long   0   # of the kernel's stack
+max_frame:          .long   0   # physical memory that is managed ends here
+        # Virtual memory that is not the kernel's: first and last address of
+reserved_ranges:
+info_address:       .quad   0, 0        # the boot info,
+stack_guard:        .quad   0, 0        # the guard page and the stack above it,
+physical_offset:    .quad   0, 0        # physical memory
+reserved_ranges_end:
 # ANCHOR_END: header
+
+# Other boot loaders start a partition by loading its first sector, this one,
+# to 0000:7C00, without the rest of the stage. Then this says what to do.
+.Lchained:
+        xor     %ax, %ax
+        mov     %ax, %ds
+        cld
+        mov     $msg_chained - image_header + STAGE1_BASE, %si
+.Lchar: lodsb
+        mov     $0x0e, %ah              # INT 10h AH=0Eh: teletype output
+        mov     $0x0007, %bx
+        int     $0x10
+        test    %al, %al
+        jnz     .Lchar
+        int     $0x18
+msg_chained:
+        .asciz  "boot the disk, not the partition\r\n"
 
 # ANCHOR: road
         .globl  stage2
-stage2: mov     BDA_KEY_TAIL, %ax       # a key of before is no answer to what
-        mov     %ax, BDA_KEY_HEAD       # we may have to say
-        call    hello
+stage2: mov     $0x0003, %ax            # INT 10h AH=00h: mode 3, 80x25 text
+        int     $0x10
+        call    serial_choose
         call    cpu_check
-        call    memory_low
+        call    low_memory_check
         call    a20_open
+        call    enter_protected
+        .code32
+        call    identity_map
+        call    enter_long
+        .code64
+        call    hello
+        call    header_check
         call    memory_read
-        call    hop_prepare
-        call    kernel_find
+        call    kernel_open
+        call    elf_check
+        call    allocate
         call    kernel_load
-        jmp     handover
+        call    address_space
+        call    boot_info
+        jmp     start_kernel
 # ANCHOR_END: road
 
-# In short: tells that stage 2 runs, and from which drive.
-hello:  mov     $msg_hello, %si
-        call    print
-        mov     boot_drive, %al
-        shl     $24, %eax
-        mov     $2, %cx
-        # fall through
-
-# print_hex - print hexadecimal digits
+# serial_choose - set up COM1, unless the BIOS mirrors the screen there
 #
-# In:        EAX = digits, the first one in bits 31-28; CX = how many
-# Clobbers:  EAX, CX
-        .globl  print_hex
-print_hex:
-        rol     $4, %eax
-        push    %eax                    # all of it: INT 10h may change it
-        and     $0x0f, %al
-        cmp     $10, %al
-        jb      .Lbelow
-        add     $'A' - '0' - 10, %al
-.Lbelow:add     $'0', %al
-        call    putc
-        pop     %eax
-        loop    print_hex
+# Clobbers:  AX, DX
+#
+# SGABIOS, SeaBIOS's serial console and the console redirection of servers
+# take INT 10h over and send its text to COM1 themselves, at their own speed.
+# The sign: the vector no longer points into the video ROM, but to another ROM.
+# ANCHOR: serial
+        .code16
+serial_choose:
+        cld
+        mov     serial_mode, %al
+        cmp     $SERIAL_OFF, %al
+        je      .Loff
+        cmp     $SERIAL_ON, %al
+        je      serial_init
+        cmpl    $INT10_NO_VIDEO, IVT_INT10
+        je      serial_init
+        cmpb    $VIDEO_ROM_END, IVT_INT10 + 3   # high byte of its segment
+        jb      serial_init
+.Loff:  movw    $0, serial_status
+        ret
+# ANCHOR_END: serial
+
+# low_memory_check - stop unless the memory below the BIOS's own holds all we use
+#
+# Clobbers:  AX, SI
+low_memory_check:
+        int     $0x12                   # INT 12h. Out: AX = KiB below the EBDA,
+        cmp     $LOW_MEMORY_END / 1024, %ax     # the extended BIOS data area
+        mov     $msg_low, %si
+        jb      die16
         ret
 
-# print_decimal - print a number
+# die16 - show an error, wait for a key, let the BIOS try the next boot device
 #
-# In:        EAX = number
-# Clobbers:  EAX, ECX, EDX
-        .globl  print_decimal
-print_decimal:
-        mov     $10, %ecx
-        xor     %edx, %edx
-        div     %ecx
-        push    %dx                     # the last digit, after all others
-        test    %eax, %eax
-        jz      .Lfirst
-        call    print_decimal
-.Lfirst:pop     %ax
-        add     $'0', %al
-        jmp     putc
+# In:        SI = text, zero-terminated
+        .globl  die16
+die16:  call    print
+        mov     $msg_key, %si
+        call    print
+        jmp     die_wait
+
+# hello - say that stage 2 runs, and from which drive
+        .code64
+hello:  mov     $msg_hello, %esi
+        call    put
+        movzbl  boot_drive, %eax
+        mov     $2, %ecx
+        call    put_hex
+        jmp     flush
 
         .section .messages, "a"
 msg_hello:
-        .asciz  ": stage 2, drive "
+        .asciz  "\r\nsiso_os: stage 2, drive "

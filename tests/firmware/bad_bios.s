@@ -205,6 +205,7 @@ again:  xor     %ax, %ax
         movw    $0, reads
         movw    $0, lba_reads
         movw    $0, column
+        movb    $0, line
         movl    $0, packet + 8          # the image's sector 0
         mov     $packet, %si
         mov     $0x42, %ah
@@ -343,6 +344,9 @@ hook10: cmpl    $0, %cs:loop_end
         cmp     $'\r', %al
         jne     .Lletter
         movw    $0, %cs:column
+        cmpb    $'E', %cs:line          # an error is the last line of interest
+        jne     .Lletter
+        movw    $60, %cs:column
 .Lletter:
         cmp     $' ', %al
         jb      .Lput

@@ -51,11 +51,11 @@ DESCRIPTOR_L = 1 << 21  # 64-bit code, in long mode
 DESCRIPTOR_D = 1 << 22  # 32-bit code, else 16-bit
 
 # bits: of the code, 16, 32 or 64; linear: the address of the next instruction
-Place = collections.namedtuple("Place", "mode bits cs base ip linear")
+Location = collections.namedtuple("Location", "mode bits cs base ip linear")
 
 
-def place():
-    """Where the CPU is, as a Place."""
+def location():
+    """Where the CPU is, as a Location."""
     frame = gdb.newest_frame()
     cr0, efer, cs, ip = (
         int(frame.read_register(name)) for name in ("cr0", "efer", "cs", "rip")
@@ -63,14 +63,14 @@ def place():
     base, descriptor = code_segment()
 
     if efer & EFER_LMA and descriptor & DESCRIPTOR_L:
-        return Place("64-bit long mode", 64, cs, 0, ip, ip)
+        return Location("64-bit long mode", 64, cs, 0, ip, ip)
     bits = 32 if descriptor & DESCRIPTOR_D else 16
     if efer & EFER_LMA:
         kind = "compatibility"
     else:
         kind = "protected" if cr0 & CR0_PE else "real"
     linear = (base + ip) & 0xFFFFFFFF
-    return Place(f"{bits}-bit {kind} mode", bits, cs, base, ip, linear)
+    return Location(f"{bits}-bit {kind} mode", bits, cs, base, ip, linear)
 
 
 def code_segment():
@@ -149,7 +149,7 @@ def mode_line(here):
 
 def show():
     """Prints mode, source line and instructions."""
-    here = place()
+    here = location()
     print(mode_line(here))
     print(source(here.linear) or "no source line here")
     arrow = "=>"
@@ -173,7 +173,7 @@ class ModeCommand(gdb.Command):
         super().__init__("siso-mode", gdb.COMMAND_STATUS)
 
     def invoke(self, _argument, _from_tty):
-        attempt(lambda: print(mode_line(place())))
+        attempt(lambda: print(mode_line(location())))
 
 
 class HereCommand(gdb.Command):
@@ -197,7 +197,7 @@ class NextCommand(gdb.Command):
 
     @staticmethod
     def run():
-        (_, text), (behind, _) = instructions(place(), 2)
+        (_, text), (behind, _) = instructions(location(), 2)
         if re.match(r"l?call|int|loop|rep(?!z ret)", text):
             gdb.execute(f"thbreak *{behind:#x}", to_string=True)
             gdb.execute("continue")

@@ -23,12 +23,13 @@ import gdb
 gdb.execute(f"source {os.path.dirname(os.path.abspath(__file__))}/siso.py")
 
 LIMIT_SECONDS = int(os.environ.get("SISO_GDB_SECONDS", "20"))
-SWITCH_STEPS = 50  # a switch of modes takes fewer instructions
+SWITCH_STEPS = 50  # a mode switch takes fewer instructions
 
 REAL = "16-bit real mode"
 PROTECTED_16 = "16-bit protected mode"
 PROTECTED = "32-bit protected mode"
 COMPATIBILITY = "32-bit compatibility mode"
+COMPATIBILITY_16 = "16-bit compatibility mode"
 LONG = "64-bit long mode"
 
 
@@ -58,20 +59,20 @@ def go(symbol):
     """Runs until a symbol is reached."""
     global doing
     doing = f"on the way to {symbol}"
-    before = place()
-    # The name alone: in an expression `long` is a type.
+    before = location()
+    # The name alone: some are words of C in an expression.
     wanted = gdb.decode_line(symbol)[1][0].pc
     gdb.execute(f"thbreak *{wanted:#x}", to_string=True)
     gdb.execute("continue", to_string=True)
-    reached = place().linear == wanted
+    reached = location().linear == wanted
     require(reached, f"{symbol} not reached, from {mode_line(before)}")
 
 
 def step():
-    """Steps one instruction and returns the new Place; checks what is shown."""
-    before = place()
+    """Steps one instruction and returns the new Location; checks what is shown."""
+    before = location()
     shown = gdb.execute("stepi", to_string=True)
-    here = place()
+    here = location()
     require(here.linear != before.linear, f"stepi does not move from {mode_line(before)}")
     expected = [mode_line(here), source(here.linear), f"=> {here.linear:#x}"]
     for part in expected:
@@ -94,16 +95,16 @@ def check(here, mode, file):
 
 
 def stop_and_step(symbol, mode, file):
-    """Checks a place and the instruction behind it."""
+    """Checks a location and the instruction after it."""
     go(symbol)
-    check(place(), mode, file)
+    check(location(), mode, file)
     check(step(), mode, file)
 
 
 def through(symbol, modes, file):
     """Steps through a switch; `modes` are all that must be seen, in order."""
     go(symbol)
-    here = place()
+    here = location()
     seen = [here.mode]
     for _ in range(SWITCH_STEPS):
         if here.mode == modes[-1]:
@@ -111,7 +112,7 @@ def through(symbol, modes, file):
         here = step()
         if here.mode != seen[-1]:
             seen.append(here.mode)
-    require(seen == modes, f"modes behind {symbol}: {seen} instead of {modes}")
+    require(seen == modes, f"modes after {symbol}: {seen} instead of {modes}")
     check(here, modes[-1], file)
 
 
@@ -122,10 +123,11 @@ def run():
     gdb.execute(f"target remote {os.environ['SISO_GDB']}", to_string=True)
     stop_and_step("stage1", REAL, "boot/stage1.s")
     stop_and_step("disk_read", REAL, "boot/stage1.s")
-    through("protect", [REAL, PROTECTED_16, PROTECTED], "boot/hop.s")
-    stop_and_step("long", PROTECTED, "boot/long.s")
-    through("long", [PROTECTED, COMPATIBILITY, LONG], "boot/long.s")
-    stop_and_step("map_make", LONG, "boot/regions.s")
+    through("enter_protected", [REAL, PROTECTED_16, PROTECTED], "boot/protected.s")
+    stop_and_step("identity_map", PROTECTED, "boot/long.s")
+    through("enter_long", [PROTECTED, COMPATIBILITY, LONG], "boot/long.s")
+    through("bios_call", [LONG, COMPATIBILITY_16, PROTECTED_16, REAL], "boot/bios.s")
+    stop_and_step("map_make", LONG, "boot/map.s")
     stop_and_step("_start", LONG, "src/")
 
 

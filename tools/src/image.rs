@@ -1,14 +1,60 @@
-//! Lays out the disk: stage 1, stage 2, the sums, the kernel.
+//! Lays out the disk: stage 1, stage 2, the checksum table, the kernel.
 
+use crate::address_space::{self, AddressSpace};
 use crate::elf::Kernel;
 use crate::layout::*;
 use crate::manifest::Manifest;
-use crate::places::{self, Places};
-use crate::{LOADER, SECTOR, disk, sectors, sum};
+use crate::{LOADER, SECTOR, checksum, disk, sectors};
 use std::path::Path;
 
 /// What a floppy disk of 1.44 MB holds.
 const FLOPPY_SECTORS: usize = 2880;
+
+/// What goes into an image besides the kernel and what its manifest asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A text for the kernel; none where it is empty.
+    pub command_line: String,
+    /// A file's bytes for the kernel; none where it is empty.
+    pub ramdisk: Vec<u8>,
+    /// Whether the loader uses the serial line.
+    pub serial: Serial,
+}
+
+/// Does the loader write to the serial line COM1?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serial {
+    /// Unless the BIOS mirrors the screen there.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Serial {
+    fn mode(self) -> u32 {
+        (match self {
+            Serial::Auto => SERIAL_AUTO,
+            Serial::On => SERIAL_ON,
+            Serial::Off => SERIAL_OFF,
+        }) as u32
+    }
+}
+
+impl Options {
+    /// The boot modules, each with the type of its program header.
+    fn modules(&self) -> Vec<(u64, &[u8])> {
+        let all = [
+            (PT_COMMAND_LINE, self.command_line.as_bytes()),
+            (PT_RAMDISK, &self.ramdisk),
+        ];
+        all.into_iter()
+            .filter(|(_, bytes)| !bytes.is_empty())
+            .collect()
+    }
+}
 
 /// A disk image and what there is to say about it.
 pub struct Image {
@@ -18,83 +64,61 @@ pub struct Image {
     pub used_sectors: usize,
 }
 
-/// What a kernel may be given along; nothing where it is empty.
-#[derive(Clone, Debug, Default)]
-pub struct Packages {
-    /// A text for the kernel.
-    pub command_line: String,
-    /// A file's bytes.
-    pub ramdisk: Vec<u8>,
-}
-
-impl Packages {
-    /// Those that there are, each with the type of its program header.
-    fn list(&self) -> Vec<(u64, &[u8])> {
-        let all = [
-            (PT_PACKAGE, self.command_line.as_bytes()),
-            (PT_RAMDISK, &self.ramdisk),
-        ];
-        all.into_iter()
-            .filter(|(_, bytes)| !bytes.is_empty())
-            .collect()
-    }
-}
-
 impl Image {
-    /// Joins the loader, a kernel, what its manifest asks for, and what it is
-    /// given along.
+    /// Joins the loader, a kernel, what its manifest asks for, and the options.
     pub fn new(
         kernel: &Kernel,
         manifest: &Manifest,
-        packages: &Packages,
-    ) -> Result<Self, places::Error> {
-        let places = Places::choose(kernel, manifest)?;
-        let (elf, elf_sectors) = kernel.reduced(&packages.list());
-        let proof_sector = sectors(LOADER.len()) as u32;
-        let proof_sectors = proof_sectors(elf_runs(&elf, elf_sectors));
-        let kernel_sector = proof_sector + proof_sectors as u32;
+        options: &Options,
+    ) -> Result<Self, address_space::Error> {
+        let space = AddressSpace::choose(kernel, manifest)?;
+        let (elf, elf_sectors) = kernel.reduced(&options.modules());
+        let table_sector = sectors(LOADER.len()) as u32;
+        let table_sectors = table_sectors(chunk_count(&elf, elf_sectors));
+        let kernel_sector = table_sector + table_sectors as u32;
 
-        // One run for the headers, then the segments in runs of their own.
+        // One chunk for the headers, then the segments in chunks of their own.
         let (headers, segments) = elf.split_at(elf_sectors * SECTOR);
         let segments_sector = kernel_sector + elf_sectors as u32;
-        let sums: Vec<u64> = sum::runs(headers, kernel_sector)
-            .chain(sum::runs(segments, segments_sector))
-            .map(|(first, bytes)| sum::run(bytes, first))
+        let checksums: Vec<u64> = checksum::chunks(headers, kernel_sector)
+            .chain(checksum::chunks(segments, segments_sector))
+            .map(|(first, bytes)| checksum::chunk(bytes, first))
             .collect();
-        let (proof, proof_sum) = proof(&sums, proof_sector);
+        let (table, table_checksum) = checksum_table(&checksums, table_sector);
 
         let mut bytes = LOADER.to_vec();
-        bytes.resize(proof_sector as usize * SECTOR, 0);
+        bytes.resize(table_sector as usize * SECTOR, 0);
         let mut put = |address: u64, field: &[u8]| {
             bytes[(address - STAGE1_BASE) as usize..][..field.len()].copy_from_slice(field);
         };
-        put(PROOF_SECTOR, &proof_sector.to_le_bytes());
-        put(PROOF_LEFT, &(proof_sectors as u32).to_le_bytes());
-        put(PROOF_SUM, &proof_sum.to_le_bytes());
+        put(CHECKSUMS_SECTOR, &table_sector.to_le_bytes());
+        put(CHECKSUMS_SECTORS, &(table_sectors as u32).to_le_bytes());
+        put(CHECKSUMS_CHECKSUM, &table_checksum.to_le_bytes());
         put(KERNEL_SECTOR, &kernel_sector.to_le_bytes());
-        put(KERNEL_LEFT, &(sectors(elf.len()) as u32).to_le_bytes());
+        put(KERNEL_SECTORS, &(sectors(elf.len()) as u32).to_le_bytes());
         put(ELF_SECTORS, &(elf_sectors as u32).to_le_bytes());
         put(ALLOW_WX, &u32::from(kernel.writable_code).to_le_bytes());
-        put(STACK_PAGES, &(places.stack_pages as u32).to_le_bytes());
-        put(FRAMES_KNOWN, &places.frames().to_le_bytes());
-        for (address, place) in [
-            (INFO_ADDRESS, places.boot_info),
-            (STACK_GUARD, places.stack),
-            (PHYSICAL_OFFSET, places.physical),
+        put(SERIAL_MODE, &options.serial.mode().to_le_bytes());
+        put(STACK_PAGES, &(space.stack_pages as u32).to_le_bytes());
+        put(MAX_FRAME, &space.frames().to_le_bytes());
+        for (address, range) in [
+            (INFO_ADDRESS, space.boot_info),
+            (STACK_GUARD, space.stack),
+            (PHYSICAL_OFFSET, space.physical),
         ] {
-            put(address, &place.first.to_le_bytes());
-            put(address + 8, &place.last.to_le_bytes());
+            put(address, &range.first.to_le_bytes());
+            put(address + 8, &range.last.to_le_bytes());
         }
 
-        let stage2_sum = sum::stage2(&bytes[SECTOR..]);
-        bytes[(STAGE2_SUM - STAGE1_BASE) as usize..][..4]
-            .copy_from_slice(&stage2_sum.to_le_bytes());
+        let stage2_checksum = checksum::stage2(&bytes[SECTOR..]);
+        bytes[(STAGE2_CHECKSUM - STAGE1_BASE) as usize..][..4]
+            .copy_from_slice(&stage2_checksum.to_le_bytes());
 
-        bytes.extend(proof);
+        bytes.extend(table);
         bytes.extend(elf);
         let used_sectors = sectors(bytes.len());
         let extent = disk::extent(bytes.len());
-        disk::partition(&mut bytes[..SECTOR], extent, stage2_sum);
+        disk::partition(&mut bytes[..SECTOR], extent, stage2_checksum);
         bytes.resize(extent.bytes, 0);
         Ok(Image {
             bytes,
@@ -123,38 +147,37 @@ impl Image {
     }
 }
 
-/// How many runs the reduced ELF has: one for its headers, the rest for the
+/// How many chunks the reduced ELF has: one for its headers, the rest for the
 /// segments.
-fn elf_runs(elf: &[u8], elf_sectors: usize) -> usize {
-    1 + (sectors(elf.len()) - elf_sectors).div_ceil(RUN_SECTORS as usize)
+fn chunk_count(elf: &[u8], elf_sectors: usize) -> usize {
+    1 + (sectors(elf.len()) - elf_sectors).div_ceil(CHUNK_SECTORS as usize)
 }
 
-/// How many sectors the sums of so many runs take: full pieces, and what the
-/// last one needs, whose last slot proves nothing.
-fn proof_sectors(runs: usize) -> usize {
-    let pieces = runs.div_ceil(PIECE_SUMS as usize);
-    let last = runs - (pieces - 1) * PIECE_SUMS as usize;
-    (pieces - 1) * RUN_SECTORS as usize + sectors(last * SUM_BYTES as usize)
+/// How many sectors the checksum table of so many chunks takes: full blocks,
+/// and as much of the last one as is used.
+fn table_sectors(chunks: usize) -> usize {
+    let blocks = chunks.div_ceil(BLOCK_CHECKSUMS as usize);
+    let last = chunks - (blocks - 1) * BLOCK_CHECKSUMS as usize;
+    (blocks - 1) * CHUNK_SECTORS as usize + sectors(last * CHECKSUM_BYTES as usize)
 }
 
-/// The proof as it stands on the disk, and the sum of its first piece. From
-/// the last piece to the first, because each holds the next one's sum.
-fn proof(sums: &[u64], proof_sector: u32) -> (Vec<u8>, u64) {
-    let mut proof = Vec::new();
+/// The checksum table as the disk holds it, and the checksum of its first
+/// block. From the last block to the first, because each has the checksum of
+/// the next one in its last slot.
+fn checksum_table(checksums: &[u64], table_sector: u32) -> (Vec<u8>, u64) {
+    let mut table = Vec::new();
     let mut next = None;
-    for (n, piece) in sums.chunks(PIECE_SUMS as usize).enumerate().rev() {
-        let mut bytes: Vec<u8> = piece
+    for (n, block) in checksums.chunks(BLOCK_CHECKSUMS as usize).enumerate().rev() {
+        let mut bytes: Vec<u8> = block
             .iter()
             .chain(&next)
-            .flat_map(|sum| sum.to_le_bytes())
+            .flat_map(|checksum| checksum.to_le_bytes())
             .collect();
         bytes.resize(sectors(bytes.len()) * SECTOR, 0);
-        next = Some(sum::run(
-            &bytes,
-            proof_sector + (n as u64 * RUN_SECTORS) as u32,
-        ));
-        bytes.append(&mut proof);
-        proof = bytes;
+        let first = table_sector + (n as u64 * CHUNK_SECTORS) as u32;
+        next = Some(checksum::chunk(&bytes, first));
+        bytes.append(&mut table);
+        table = bytes;
     }
-    (proof, next.expect("there is one run at least"))
+    (table, next.expect("there is one chunk at least"))
 }

@@ -1,14 +1,16 @@
 //! Joins the `siso_os` boot loader and any 64-bit ELF kernel into a raw disk
 //! image.
 //!
-//! The loader's bytes are inside this crate, so it works alone and anywhere.
+//! The loader's bytes are part of this crate, so it works alone and anywhere.
 //! The way of the data: [`elf`] reads and checks the kernel, with [`relocate`]
 //! where it is position-independent; [`manifest`] reads what its `Cargo.toml`
-//! asks for, [`places`] decides on virtual addresses; [`image`] lays out the
-//! disk with the help of [`sum`] and [`disk`], [`output`] writes it; [`run`]
-//! and [`test`] boot it in [`qemu`], `usb` puts it on a stick. [`new`] makes
-//! a new kernel to begin with.
+//! asks for, [`address_space`] chooses virtual addresses; [`image`] lays out the
+//! disk with [`checksum`] and [`disk`], [`output`] writes it; [`run`] and
+//! [`test`] boot it in [`qemu`], `usb` writes it to a stick. [`new`] makes a new
+//! kernel to begin with.
 
+pub mod address_space;
+pub mod checksum;
 pub mod disk;
 pub mod elf;
 pub mod image;
@@ -16,11 +18,9 @@ mod json;
 pub mod manifest;
 pub mod new;
 pub mod output;
-pub mod places;
 pub mod qemu;
 pub mod relocate;
 pub mod run;
-pub mod sum;
 pub mod test;
 #[cfg(target_os = "linux")]
 pub mod usb;

@@ -1,7 +1,7 @@
 //! The command line.
 
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options, Serial};
 use siso_image::manifest::Manifest;
 use siso_image::{LOADER_ELF, layout, new, output, qemu, run, test};
 use std::ffi::OsString;
@@ -27,6 +27,8 @@ usage: siso-image build KERNEL -o IMAGE    make a disk image of a kernel
   --wx                 allow pages that are writable and executable
   --command-line TEXT  give the kernel a text
   --ramdisk FILE       give the kernel a file
+  --serial MODE        on, off, or auto: the loader uses the serial line unless
+                       the BIOS mirrors the screen there (the default)
   --manifest FILE      do what this Cargo.toml asks for in its tables
                        [package.metadata.bootloader] and .bootimage
   FLAGS                more arguments for QEMU; also $QEMU_FLAGS; $QEMU names
@@ -65,39 +67,39 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     }
     match name.as_str() {
         "build" => {
-            let recipe = Recipe::take(&mut args, no_manifest)?;
+            let build = Build::take(&mut args, no_manifest)?;
             let output = take_output(&mut args)?;
-            let image = recipe.image(&only_kernel(&args)?)?;
+            let image = build.image(&only_kernel(&args)?)?;
             write(&output, &image.bytes)?;
             println!("{}", image.describe(&output));
             Ok(())
         }
         "run" => {
-            let recipe = Recipe::take(&mut args, Manifest::of_cargo)?;
+            let build = Build::take(&mut args, Manifest::of_cargo)?;
             let kernel = take_kernel(&mut args)?;
             if test::is_test(&kernel) {
-                return run_test(recipe, &kernel, args);
+                return run_test(build, &kernel, args);
             }
-            let flags = [recipe.manifest.run_args.clone(), args, more_flags()].concat();
-            let success = recipe.manifest.test_success_exit_code;
-            recipe.with_image(&kernel, |image| run::run(image, &flags, success))?
+            let flags = [build.manifest.run_args.clone(), args, more_flags()].concat();
+            let success = build.manifest.test_success_exit_code;
+            build.with_image(&kernel, |image| run::run(image, &flags, success))?
         }
         "test" => {
-            let recipe = Recipe::take(&mut args, Manifest::of_cargo)?;
+            let build = Build::take(&mut args, Manifest::of_cargo)?;
             let kernel = take_kernel(&mut args)?;
-            run_test(recipe, &kernel, args)
+            run_test(build, &kernel, args)
         }
         "picture" => {
-            let recipe = Recipe::take(&mut args, no_manifest)?;
+            let build = Build::take(&mut args, no_manifest)?;
             let output = take_output(&mut args)?;
-            recipe.with_image(&only_kernel(&args)?, |image| {
+            build.with_image(&only_kernel(&args)?, |image| {
                 run::picture(image, &output, &more_flags())
             })?
         }
         "usb" => {
-            let recipe = Recipe::take(&mut args, no_manifest)?;
+            let build = Build::take(&mut args, no_manifest)?;
             let kernel = take_kernel(&mut args)?;
-            usb(&recipe.image(&kernel)?, &only_device(&args)?)
+            usb(&build.image(&kernel)?, &only_device(&args)?)
         }
         "new" => match &args[..] {
             [folder] => new::make(Path::new(folder)),
@@ -126,36 +128,43 @@ fn no_manifest() -> Result<Manifest, String> {
 }
 
 /// What an image is made of, besides the kernel.
-struct Recipe {
+struct Build {
     wx: bool,
     manifest: Manifest,
-    packages: Packages,
+    options: Options,
 }
 
-impl Recipe {
+impl Build {
     /// Takes the options out of the arguments; where they name no manifest,
     /// `usual` finds one.
     fn take(
         args: &mut Vec<String>,
         usual: fn() -> Result<Manifest, String>,
-    ) -> Result<Recipe, String> {
+    ) -> Result<Build, String> {
         // First of all, as this text may look like an option.
         let command_line = take_value(args, "--command-line")?.unwrap_or_default();
         let ramdisk = match take_value(args, "--ramdisk")? {
             Some(file) => read(Path::new(&file))?,
             None => Vec::new(),
         };
+        let serial = match take_value(args, "--serial")?.as_deref() {
+            None | Some("auto") => Serial::Auto,
+            Some("on") => Serial::On,
+            Some("off") => Serial::Off,
+            Some(other) => return Err(format!("--serial {other}: it is auto, on or off")),
+        };
         let manifest = match take_value(args, "--manifest")? {
             Some(file) => Manifest::read(Path::new(&file))?,
             None => usual()?,
         };
         let wx = args.iter().position(|arg| arg == "--wx");
-        Ok(Recipe {
+        Ok(Build {
             wx: wx.map(|at| args.remove(at)).is_some(),
             manifest,
-            packages: Packages {
+            options: Options {
                 command_line,
                 ramdisk,
+                serial,
             },
         })
     }
@@ -164,7 +173,7 @@ impl Recipe {
         let about = |error: &dyn std::fmt::Display| format!("{}: {error}", kernel.display());
         let file = read(kernel)?;
         let kernel = Kernel::parse(&file, self.wx).map_err(|error| about(&error))?;
-        Image::new(&kernel, &self.manifest, &self.packages).map_err(|error| about(&error))
+        Image::new(&kernel, &self.manifest, &self.options).map_err(|error| about(&error))
     }
 
     /// Makes an image for a while; returns what came of it then.
@@ -193,16 +202,16 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Boots a kernel that tests itself. Words up to the first that begins with one
 /// dash are its command line, unless it has one already; the rest is for QEMU.
-fn run_test(mut recipe: Recipe, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
+fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
     let for_qemu = |word: &String| word.starts_with('-') && !word.starts_with("--");
     let end = words.iter().position(for_qemu).unwrap_or(words.len());
     let flags = [words.split_off(end), more_flags()].concat();
-    if recipe.packages.command_line.is_empty() {
-        recipe.packages.command_line = words.join(" ");
+    if build.options.command_line.is_empty() {
+        build.options.command_line = words.join(" ");
     }
     let limit = run::time_limit()?;
-    let run = |image: &Path| test::run(image, &recipe.manifest, limit, &flags);
-    if let Err(error) = recipe.with_image(kernel, run)? {
+    let run = |image: &Path| test::run(image, &build.manifest, limit, &flags);
+    if let Err(error) = build.with_image(kernel, run)? {
         let name = kernel.file_name().unwrap_or_default().to_string_lossy();
         eprintln!("siso-image: {name}: {error}");
         // The exit status of Cargo's own harness: others make Cargo wonder.

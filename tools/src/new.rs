@@ -25,7 +25,7 @@ const COPIED: &[(&str, &str)] = copied![
     "src/exceptions/tables.rs"
     "src/lib.rs"
     "src/main.rs"
-    "src/once.rs"
+    "src/once_cell.rs"
     "src/panic.rs"
     "src/port.rs"
     "src/qemu.rs"

@@ -5,7 +5,7 @@ mod common;
 use common::looping::full;
 use common::{Disk, LONG, Random, bochs, fails, field, image, row};
 use siso_image::SECTOR;
-use siso_image::layout::{KERNEL_LEFT, KERNEL_SECTOR, PROOF_SECTOR};
+use siso_image::layout::{CHECKSUMS_SECTOR, KERNEL_SECTOR, KERNEL_SECTORS};
 use std::ops::Range;
 use std::thread::sleep;
 use std::time::Duration;
@@ -20,14 +20,14 @@ fn flipped(sector: impl Fn(&[u8]) -> usize, sentence: &str) {
 
 #[test]
 fn stage_2() {
-    flipped(|_| 3, "E2 stage 2 bad");
+    flipped(|_| 3, "E2 bad stage 2");
 }
 
 #[test]
 fn the_sums() {
     // What stands in the table beside the two sums must be right, too.
     flipped(
-        |bytes| field(bytes, PROOF_SECTOR),
+        |bytes| field(bytes, CHECKSUMS_SECTOR),
         "E8 wrong data on the disk: sectors ",
     );
 }
@@ -82,11 +82,11 @@ struct Parts {
 }
 
 fn parts(bytes: &[u8]) -> Parts {
-    let proof = field(bytes, PROOF_SECTOR);
+    let proof = field(bytes, CHECKSUMS_SECTOR);
     let kernel = field(bytes, KERNEL_SECTOR);
     Parts {
         stage2: 1..proof,
-        kernel: proof..kernel + field(bytes, KERNEL_LEFT),
+        kernel: proof..kernel + field(bytes, KERNEL_SECTORS),
     }
 }
 
@@ -122,7 +122,7 @@ fn sectors_of_zeros() {
         damaged[sector * SECTOR..][..SECTOR].fill(0);
         let expected = match damaged == bytes {
             true => "boots",
-            false if parts.stage2.contains(&sector) => "E2 stage 2 bad",
+            false if parts.stage2.contains(&sector) => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
         let seen = outcome(&damaged);
@@ -141,7 +141,7 @@ fn neighbours_swapped() {
         one.swap_with_slice(other);
         let expected = match damaged == bytes {
             true => "boots",
-            false if parts.stage2.contains(&sector) => "E2 stage 2 bad",
+            false if parts.stage2.contains(&sector) => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
         let seen = outcome(&damaged);
@@ -166,7 +166,7 @@ fn flips_from_power_on() {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         let expected = match parts.stage2.contains(&(bit / 8 / SECTOR)) {
-            true => "E2 stage 2 bad",
+            true => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
         let seen = outcome(&damaged);

@@ -17,13 +17,19 @@ fn errors_in_code() -> BTreeMap<String, String> {
         let path = file.expect("it has a name").path();
         let text = fs::read_to_string(path).expect("sources are text");
         for message in text.lines().filter_map(|line| line.split(".asciz").nth(1)) {
+            // Texts are lines: `\r\n` before, and in stage 1 another line after.
             let message = message.trim().trim_matches('"');
+            let message = message.trim_start_matches(r"\r\n");
+            let message = message.split(r"\r\n").next().unwrap_or_default();
             if let Some((code, sentence)) = message.split_once(' ')
                 && code.starts_with('E')
                 && code[1..].parse::<u32>().is_ok()
             {
                 let before = errors.insert(code.to_string(), sentence.to_string());
-                assert_eq!(before, None, "{code} stands for two things");
+                assert!(
+                    before.is_none_or(|before| before == sentence),
+                    "{code} means two things"
+                );
             }
         }
     }

@@ -140,7 +140,7 @@ fn disk_reads() {
         case(
             "sectors of 4,096 bytes",
             &[("sectors_4096", 1)],
-            Says("E2 stage 2 bad"),
+            Says("E2 bad stage 2"),
         ),
         case(
             "changes the packet's count",
@@ -150,7 +150,7 @@ fn disk_reads() {
         case(
             "no LBA and no geometry",
             &[("lba_absent", 1), ("geometry_none", 1)],
-            Says("E2 stage 2 bad"),
+            Says("E2 bad stage 2"),
         ),
         case(
             "one read comes wrong",
@@ -170,7 +170,7 @@ fn disk_reads() {
         case(
             "stage 2 comes wrong",
             &[("reads_good", 0), ("reads_wrong", 1)],
-            Says("E2 stage 2 bad"),
+            Says("E2 bad stage 2"),
         ),
     ]);
 }
@@ -231,7 +231,7 @@ fn older_memory_calls() {
         case(
             "none",
             &[("e820_mode", 2), ("e801_mode", 2), ("ext_absent", 1)],
-            Says("E6 the BIOS tells of no memory"),
+            Says("E6 the BIOS reports no memory"),
         ),
     ]);
 }

@@ -126,7 +126,7 @@ fn the_next_device_after_an_error() {
     for key in [true, false] {
         let arguments = ["-boot", "order=ac", "-drive", &floppy, "-drive", &hard_disk];
         let mut machine = Machine::start(&arguments).expect("QEMU starts");
-        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 stage 2 bad"));
+        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
         assert!(said, "{}", machine.serial());
         if key {
             machine.command("sendkey spc").expect("QEMU takes a key");

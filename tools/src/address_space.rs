@@ -9,16 +9,14 @@ use crate::layout::*;
 use crate::manifest::Manifest;
 use std::fmt;
 
-/// Bytes of physical memory that the loader may know of: 4 TiB.
+/// Bytes of physical memory that the loader manages: 4 TiB.
 const PHYSICAL_BYTES: u64 = FRAMES_MAX * PAGE_BYTES;
 /// The alignment of a page of 2 MiB, which physical memory is mapped with.
 const LARGE_PAGE_BYTES: u64 = 2 << 20;
-/// A stack of 1 GiB: more is a mistake.
-const STACK_PAGES_MAX: u64 = 0x4_0000;
 
 /// Consecutive virtual addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Range {
     name: &'static str,
     /// The first address.
     pub first: u64,
@@ -28,30 +26,30 @@ pub struct Place {
 
 /// All that the loader maps besides the kernel and the first MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct AddressSpace {
     /// One page.
-    pub boot_info: Place,
+    pub boot_info: Range,
     /// The stack, and below it a page that stays unmapped.
-    pub stack: Place,
+    pub stack: Range,
     /// Pages of the stack.
     pub stack_pages: u64,
     /// Physical memory: 4 TiB, or what there is room for, 4 GiB at least.
-    pub physical: Place,
+    pub physical: Range,
 }
 
-/// Why a place is no good.
+/// Why a range is no good.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Error {
-    Unaligned(Place, u64),
-    NotCanonical(Place),
-    TooLow(Place),
-    Overlap(Place, Place),
+    Unaligned(Range, u64),
+    NotCanonical(Range),
+    TooLow(Range),
+    Overlap(Range, Range),
     StackTooLarge(u64),
     NoRoom(&'static str),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{} ({:#x} to {:#x})", self.name, self.first, self.last)
     }
@@ -61,13 +59,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         use Error::*;
         match self {
-            Unaligned(place, to) => write!(f, "the address of {place} is no multiple of {to:#x}"),
-            NotCanonical(place) => {
-                write!(f, "{place} does not lie at canonical addresses (48 bits)")
+            Unaligned(range, to) => write!(f, "the address of {range} is no multiple of {to:#x}"),
+            NotCanonical(range) => {
+                write!(f, "{range} does not lie at canonical addresses (48 bits)")
             }
-            TooLow(place) => write!(
+            TooLow(range) => write!(
                 f,
-                "{place} overlaps the first MiB, which is mapped as it is"
+                "{range} overlaps the first MiB, which is mapped as it is"
             ),
             Overlap(one, other) => write!(f, "{one} overlaps {other}"),
             StackTooLarge(pages) => {
@@ -83,16 +81,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl Place {
-    fn new(name: &'static str, first: u64, bytes: u64) -> Place {
-        Place {
+impl Range {
+    fn new(name: &'static str, first: u64, bytes: u64) -> Range {
+        Range {
             name,
             first,
             last: first.wrapping_add(bytes - 1),
         }
     }
 
-    fn overlaps(&self, other: &Place) -> bool {
+    fn overlaps(&self, other: &Range) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 
@@ -111,19 +109,19 @@ impl Place {
     }
 }
 
-impl Places {
-    /// Chooses the places: as the manifest wants them, else the usual ones,
+impl AddressSpace {
+    /// Chooses the space: as the manifest wants them, else the usual ones,
     /// moved up by 512 GiB as long as something else is there.
-    pub fn choose(kernel: &Kernel, manifest: &Manifest) -> Result<Places, Error> {
-        let stack_pages = manifest.stack_pages.unwrap_or(USUAL_PAGES);
+    pub fn choose(kernel: &Kernel, manifest: &Manifest) -> Result<AddressSpace, Error> {
+        let stack_pages = manifest.stack_pages.unwrap_or(DEFAULT_STACK_PAGES);
         if stack_pages > STACK_PAGES_MAX {
             return Err(Error::StackTooLarge(stack_pages));
         }
         let stack_bytes = (stack_pages + 1) * PAGE_BYTES;
-        let boot_info = |first| Place::new("the boot info", first, PAGE_BYTES);
-        let stack = |first| Place::new("the stack", first, stack_bytes);
+        let boot_info = |first| Range::new("the boot info", first, PAGE_BYTES);
+        let stack = |first| Range::new("the stack", first, stack_bytes);
 
-        let mut taken: Vec<Place> = kernel
+        let mut taken: Vec<Range> = kernel
             .segments
             .iter()
             .map(|s| pages_of(&s.header))
@@ -132,11 +130,11 @@ impl Places {
         taken.extend(manifest.stack_address.map(stack));
         // Up to what comes next, if that is less than 4 TiB.
         let asked = manifest.physical_memory_offset.map(|first| {
-            let above = taken.iter().map(|place| place.first);
+            let above = taken.iter().map(|range| range.first);
             let next = above.filter(|&above| above > first).min();
             let room = next.unwrap_or(end_of_half(first)).wrapping_sub(first);
             let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(LARGE_PAGE_BYTES - 1);
-            Place::new("physical memory", first, bytes)
+            Range::new("physical memory", first, bytes)
         });
         taken.extend(asked);
 
@@ -147,7 +145,7 @@ impl Places {
         let boot_info = match manifest.boot_info_address {
             Some(address) => boot_info(address),
             None => boot_info(free(
-                SLOT_BOOT_INFO,
+                PML4_BOOT_INFO,
                 boot_info_bytes,
                 &taken,
                 "the boot info",
@@ -160,20 +158,20 @@ impl Places {
         );
         taken.extend([boot_info, stack]);
         let physical = match asked {
-            Some(place) => place,
+            Some(range) => range,
             None => {
-                let first = free(SLOT_PHYSICAL, PHYSICAL_BYTES, &taken, "physical memory")?;
-                Place::new("physical memory", first, PHYSICAL_BYTES)
+                let first = free(PML4_PHYSICAL, PHYSICAL_BYTES, &taken, "physical memory")?;
+                Range::new("physical memory", first, PHYSICAL_BYTES)
             }
         };
-        let places = Places {
+        let space = AddressSpace {
             boot_info,
             stack,
             stack_pages,
             physical,
         };
-        places.check(kernel)?;
-        Ok(places)
+        space.check(kernel)?;
+        Ok(space)
     }
 
     /// How many frames of physical memory there is room to map.
@@ -187,20 +185,20 @@ impl Places {
             (self.stack, PAGE_BYTES),
             (self.physical, LARGE_PAGE_BYTES),
         ];
-        let mut before: Vec<Place> = kernel
+        let mut before: Vec<Range> = kernel
             .segments
             .iter()
             .map(|s| pages_of(&s.header))
             .collect();
-        for (place, to) in aligned {
-            if place.first % to != 0 {
-                return Err(Error::Unaligned(place, to));
+        for (range, to) in aligned {
+            if range.first % to != 0 {
+                return Err(Error::Unaligned(range, to));
             }
-            place.check()?;
-            if let Some(other) = before.iter().find(|other| place.overlaps(other)) {
-                return Err(Error::Overlap(place, *other));
+            range.check()?;
+            if let Some(other) = before.iter().find(|other| range.overlaps(other)) {
+                return Err(Error::Overlap(range, *other));
             }
-            before.push(place);
+            before.push(range);
         }
         Ok(())
     }
@@ -216,10 +214,10 @@ fn end_of_half(address: u64) -> u64 {
 }
 
 /// The pages that a segment is in.
-fn pages_of(header: &crate::elf::Header) -> Place {
+fn pages_of(header: &crate::elf::Header) -> Range {
     let first = header.vaddr & !(PAGE_BYTES - 1);
     let last = (header.vaddr + (header.memsz - 1)) | (PAGE_BYTES - 1);
-    Place {
+    Range {
         name: "a segment of the kernel",
         first,
         last,
@@ -228,14 +226,14 @@ fn pages_of(header: &crate::elf::Header) -> Place {
 
 /// The first entry of level 4, from this one on, at which so many bytes are
 /// free in 512 GiB that nothing else is in.
-fn free(slot: u64, bytes: u64, taken: &[Place], name: &'static str) -> Result<u64, Error> {
-    let whole = bytes.next_multiple_of(SLOT_BYTES);
+fn free(slot: u64, bytes: u64, taken: &[Range], name: &'static str) -> Result<u64, Error> {
+    let whole = bytes.next_multiple_of(PML4_ENTRY_BYTES);
     // The lower half of the addresses has 256 entries.
     (slot..256)
-        .map(|slot| slot * SLOT_BYTES)
+        .map(|slot| slot * PML4_ENTRY_BYTES)
         .find(|&first| {
-            let place = Place::new(name, first, whole);
-            place.check().is_ok() && !taken.iter().any(|other| place.overlaps(other))
+            let range = Range::new(name, first, whole);
+            range.check().is_ok() && !taken.iter().any(|other| range.overlaps(other))
         })
         .ok_or(Error::NoRoom(name))
 }

@@ -1,9 +1,10 @@
-# info.s - the boot info: what the kernel is told
+# boot_info.s - the boot info: what the kernel is told
 #
 # Mode:      64-bit long mode
-# Called by: handover.s, through hop
-# Provides:  info_fill, info_frame, stack_frame
-# Read also: docs/protocol.md and src/boot_info.rs: the same from the kernel
+# Called by: stage2.s
+# Provides:  boot_info
+# Next:      start_kernel.s; docs/protocol.md and src/boot_info.rs have the same
+#            from the kernel's side
 
         .include "layout.inc"
         .include "cpu.inc"
@@ -12,39 +13,41 @@
         .section .stage2, "ax"
         .code64
 
-# info_fill - fill the boot info's page
+# boot_info - fill the boot info's page, say on the screen what was given up
 #
-# Out:       CF  0 = done, 1 = too many regions, and EAX = message
 # Clobbers:  all
-# ANCHOR: info
-        .globl  info_fill
-info_fill:
+# ANCHOR: boot_info
+        .globl  boot_info
+boot_info:
         xor     %eax, %eax              # what is in use from now on
         mov     $1, %edx
         mov     $KIND_FRAME_ZERO, %ecx
-        call    region_put
+        call    region_add
         mov     $SWITCH_PAGE, %eax
         lea     1(%rax), %edx
         mov     $KIND_LOADER, %ecx
-        call    region_put
+        call    region_add
         mov     stack_frame, %eax
         mov     info_frame, %edx
         mov     $KIND_STACK, %ecx
-        call    region_put
+        call    region_add
         mov     %edx, %eax
         inc     %edx
         mov     $KIND_BOOT_INFO, %ecx
-        call    region_put
+        call    region_add
         mov     %edx, %eax
         mov     frame_next, %edx
         mov     $KIND_PAGE_TABLE, %ecx
-        call    region_put
+        call    region_add
         call    map_make
-        jc      .Lret
 
         mov     info_frame, %edi
-        shl     $12, %rdi
-        mov     %rdi, %rbp              # RBP = the boot info
+        shl     $PAGE_SHIFT, %rdi
+        mov     %rdi, %rdx              # RDX = the boot info
+        xor     %eax, %eax
+        mov     $PAGE_BYTES / 8, %ecx
+        rep stosq
+        mov     %rdx, %rdi
         mov     $MAP_BASE, %esi
         xor     %ebx, %ebx              # EBX = regions so far
 .Lregion:
@@ -58,7 +61,7 @@ info_fill:
         add     $REGION_BYTES, %esi
         cmp     map_end, %esi
         jne     .Lregion
-        mov     %rbx, INFO_COUNT(%rbp)
+        mov     %rbx, INFO_COUNT(%rdx)
 .Lempty:cmp     $INFO_REGIONS, %ebx
         je      .Lfull
         movl    $KIND_EMPTY, 16(%rdi)
@@ -66,36 +69,44 @@ info_fill:
         add     $INFO_REGION_BYTES, %edi
         jmp     .Lempty
 
-.Lfull: mov     %rbp, %rdx              # RDX = the boot info
-        mov     physical_offset, %rax
+.Lfull: mov     physical_offset, %rax
         mov     %rax, INFO_PHYSICAL(%rdx)
         mov     $.Ltls, %ebp
         mov     $PT_TLS, %r12d
         call    each_header
-        mov     $.Lpackage, %ebp
-        call    each_package
-        mov     %rdx, %rbp
+        mov     $.Lmodule, %ebp
+        call    each_module
         mov     info_magic, %rax
-        mov     %rax, INFO_MAGIC(%rbp)
-        movl    $INFO_VERSION_NOW, INFO_VERSION(%rbp)
-        movl    $INFO_END, INFO_SIZE(%rbp)
+        mov     %rax, INFO_MAGIC(%rdx)
+        movl    $INFO_VERSION_NOW, INFO_VERSION(%rdx)
+        movl    $INFO_END, INFO_SIZE(%rdx)
         movzbl  boot_drive, %eax
-        mov     %eax, INFO_DRIVE(%rbp)
+        mov     %eax, INFO_DRIVE(%rdx)
         mov     a20_method, %eax
-        mov     %eax, INFO_A20(%rbp)
+        mov     %eax, INFO_A20(%rdx)
         mov     memory_source, %eax
-        mov     %eax, INFO_SOURCE(%rbp)
+        mov     %eax, INFO_SOURCE(%rdx)
         mov     allow_wx, %eax
         shl     $1, %eax                # INFO_FLAG_WX
         testl   $CPUID_NX, cpu_features
         jz      .Lno_nx
         or      $INFO_FLAG_NX, %eax
-.Lno_nx:mov     %eax, INFO_FLAGS(%rbp)
-        clc
-.Lret:  ret
-# ANCHOR_END: info
+.Lno_nx:mov     %eax, INFO_FLAGS(%rdx)
 
-# The template of thread-local storage.
+        cmpl    $0, map_dropped
+        je      .Lwhole
+        mov     $msg_dropped, %esi
+        call    put
+.Lwhole:cmpl    $0, allow_wx
+        je      .Lstrict
+        mov     $msg_wx_allowed, %esi
+        call    put
+.Lstrict:
+        ret
+# ANCHOR_END: boot_info
+
+# The template of thread-local storage: the first values of each thread's own
+# variables (ELF program header PT_TLS).
 .Ltls:  mov     P_VADDR(%rbx), %rax
         mov     %rax, INFO_TLS(%rdx)
         mov     P_FILESZ(%rbx), %rax
@@ -106,10 +117,10 @@ info_fill:
         ret
 
 # The command line or the ramdisk: where physical memory is mapped.
-.Lpackage:
+.Lmodule:
         mov     P_TYPE(%rbx), %ecx
-        sub     $PT_PACKAGE, %ecx
-        shl     $4, %ecx
+        sub     $PT_COMMAND_LINE, %ecx
+        shl     $4, %ecx                # an address and a size for each type
         mov     P_PADDR(%rbx), %rax
         add     physical_offset, %rax
         mov     %rax, INFO_COMMAND(%rdx, %rcx)
@@ -120,11 +131,3 @@ info_fill:
 
 info_magic:
         .ascii  "siso_os1"
-
-        .bss
-        .balign 4
-        .globl  info_frame, stack_frame
-info_frame:
-        .skip   4
-stack_frame:                            # the lowest of the stack's frames
-        .skip   4

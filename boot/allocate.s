@@ -1,81 +1,72 @@
-# place.s - which memory does the kernel get, and which do we need?
+# allocate.s - which memory do the kernel and what belongs to it get?
 #
 # Mode:      64-bit long mode
-# Called by: kernel.s, through hop
-# Provides:  kernel_plan, is_ram, frame_next
-# Read also: regions.s, the map that it asks; paging.s, which uses the frames
+# Called by: stage2.s
+# Provides:  allocate, frame_next, stack_frame, info_frame
+# Next:      map.s, the memory map that it asks; paging.s, for identity_grow
 
         .include "layout.inc"
         .include "elf.inc"
+        .include "paging.inc"
 
-        .set    BLOCK_FRAMES, 0x200     # a block begins at full 2 MiB
-
-        # Page tables that every kernel needs: the root; three each for the
-        # low MiB and the boot info; for the first 4 GiB of physical memory
-        # two, five and one, wherever they begin.
+        # Page tables that every kernel needs: the PML4; three each for the low
+        # MiB and the boot info; for the first 4 GiB of physical memory two
+        # PDPTs, five PDs and one page table, wherever they begin.
         .set    TABLES_FIXED, 1 + 3 + 3 + 8
 
         .section .stage2, "ax"
         .code64
 
-# kernel_plan - check the headers, place the segments, find room for our own
+# allocate - find memory for the segments, boot modules, stack, boot info and
+#            page tables, or stop
 #
-# Out:       EAX = 0, or a message; every p_paddr is where its segment goes;
-#            frame_next = our first frame; run_segment, run_left for run_copy
+# Out:       P_PADDR of every segment and module = its place; stack_frame,
+#            info_frame; frame_next = first frame for the page tables. All of it
+#            is mapped to itself, for us to write to
 # Clobbers:  all
-# ANCHOR: plan
-        .globl  kernel_plan
-kernel_plan:
-        call    elf_check
-        jc      .Lret
+# ANCHOR: allocate
+        .globl  allocate
+allocate:
         call    map_make
-        jc      .Lret
         mov     $.Lfree_as_linked, %ebp
         call    each_segment
         jnc     .Lplaced
         call    .Lplace_as_block
-        jc      .Lspace
 .Lplaced:
         mov     $.Ltake, %ebp
         movl    $TABLES_FIXED, tables
         call    each_segment
         call    map_make                # without what the kernel takes
-        jc      .Lret
-        mov     $.Lpackage, %ebp
-        call    each_package
-        jc      .Lret
+        mov     $.Lmodule, %ebp
+        call    each_module
         call    .Lhigh_memory
         mov     stack_pages, %edx
-        call    .Ltables
+        call    .Lcount_tables
         mov     tables, %eax
         add     stack_pages, %eax
         inc     %eax                    # the boot info
         mov     $1, %ecx
         call    map_find
-        jc      .Lspace
+        mov     %eax, stack_frame
+        add     stack_pages, %eax
+        mov     %eax, info_frame
+        inc     %eax
         mov     %eax, frame_next
         mov     %edx, %eax
-        call    identity_grow
-        mov     $ELF_BASE + E_BYTES, %eax
-        mov     %eax, run_segment
-        xor     %eax, %eax
-        mov     %eax, run_left
-.Lret:  ret
-.Lspace:mov     $msg_space, %eax
-        ret
-# ANCHOR_END: plan
+        jmp     identity_grow
+# ANCHOR_END: allocate
 
-# Is the segment's own physical place good? CF = 1: no.
+# Is the segment's own physical address (p_paddr) free memory? CF = 1: no.
 .Lfree_as_linked:
-        mov     P_PADDR(%rbx), %rax     # RAX = first byte
+        mov     P_PADDR(%rbx), %rax     # RAX = its first byte
         mov     P_MEMSZ(%rbx), %rdx
-        add     %rax, %rdx              # RDX = behind the last one
+        add     %rax, %rdx              # RDX = its end
         mov     $FOUR_GIB, %rsi
         cmp     %rsi, %rax
         jae     .Lno
         cmp     %rsi, %rdx
         ja      .Lno
-        mov     %eax, %ecx              # pages must fall on frames
+        mov     %eax, %ecx              # a page must be a frame
         xor     P_VADDR(%rbx), %ecx
         test    $PAGE_BYTES - 1, %ecx
         jnz     .Lno
@@ -110,29 +101,29 @@ kernel_plan:
 .Lno:   stc
         ret
 
-# In short: bytes RAX to RDX become frames, EAX to behind EDX.
+# Bytes RAX to RDX become frames, from EAX to the end frame EDX.
 .Lframes:
         add     $PAGE_BYTES - 1, %rdx
-        shr     $12, %rax
-        shr     $12, %rdx
+        shr     $PAGE_SHIFT, %rax
+        shr     $PAGE_SHIFT, %rdx
         ret
 
-# One block that keeps the virtual distances. CF = 1: there is no room.
+# Places all segments as one block that keeps their virtual distances.
 .Lplace_as_block:
         mov     $.Lfirst, %ebp
         call    each_segment            # RBX = the first of them
         mov     P_VADDR(%rbx), %rbx
         and     $~(PAGE_BYTES - 1), %rbx
-        mov     segment_last, %rax
+        mov     kernel_last, %rax
         sub     %rbx, %rax
-        shr     $12, %rax
+        shr     $PAGE_SHIFT, %rax
         inc     %rax                    # frames from end to end
+        mov     $msg_space, %esi
         cmp     $FOUR_GIB / PAGE_BYTES, %rax
-        ja      .Lno
-        mov     $BLOCK_FRAMES, %ecx
+        ja      die
+        mov     $FRAMES_2M, %ecx        # it begins with a page of 2 MiB
         call    map_find
-        jc      .Lfirst
-        shl     $12, %rax
+        shl     $PAGE_SHIFT, %rax
         sub     %rbx, %rax              # RAX = from virtual to physical
         mov     $.Lmove, %ebp
         jmp     each_segment
@@ -150,39 +141,38 @@ kernel_plan:
         add     %rax, %rdx
         call    .Lframes
         mov     $KIND_KERNEL, %ecx
-        call    region_put
-        push    %rax
+        call    region_add
         push    %rdx
-        mov     %edx, %eax
-        call    identity_grow
-        pop     %rdx
-        pop     %rax
         sub     %eax, %edx
-        jmp     .Ltables
+        call    .Lcount_tables
+        pop     %rax
+        jmp     .Lgrow
 
 # Finds free memory for the command line or the ramdisk, and takes it.
-.Lpackage:
+.Lmodule:
         mov     P_MEMSZ(%rbx), %rax
         add     $PAGE_BYTES - 1, %rax
-        shr     $12, %rax
+        shr     $PAGE_SHIFT, %rax
         mov     $1, %ecx
         call    map_find
-        jc      .Lnowhere
         mov     %rax, %rcx
-        shl     $12, %rcx
+        shl     $PAGE_SHIFT, %rcx
         mov     %rcx, P_PADDR(%rbx)
-        mov     $KIND_PACKAGE, %ecx
-        call    region_put
-        mov     %edx, %eax
-        call    identity_grow
+        mov     $KIND_MODULE, %ecx
+        call    region_add
         push    %rbx
         push    %rbp
+        push    %rdx
         call    map_make                # without what it takes
+        pop     %rax
         pop     %rbp
         pop     %rbx
-        ret
-.Lnowhere:
-        mov     $msg_space, %eax
+.Lgrow: push    %rbx
+        push    %rbp
+        call    identity_grow
+        pop     %rbp
+        pop     %rbx
+        clc
         ret
 
 # Counts tables for the memory above 4 GiB.
@@ -196,39 +186,28 @@ kernel_plan:
         cmp     $FOUR_GIB / PAGE_BYTES, %edx
         jbe     .Llow
         sub     (%rsi), %edx
-        shr     $9, %edx                # pages of 2 MiB
-        call    .Ltables
+        shr     $LEVEL_PD, %edx         # pages of 2 MiB
+        call    .Lcount_tables
 .Llow:  add     $REGION_BYTES, %esi
         jmp     .Lhigh
 
 # Counts the tables, at most, that map EDX consecutive pages: on each level
 # what the pages fill, and two more that they begin and end in.
-.Ltables:
+.Lcount_tables:
         mov     $3, %ecx
-.Llevel:shr     $9, %edx
+.Llevel:shr     $LEVEL_BITS, %edx
         add     $2, %edx
         add     %edx, tables
         loop    .Llevel
-.Ldone: clc
-        ret
-
-# is_ram - is this region RAM for a kernel to reach, if not to use?
-#
-# In:        RSI = region in the map
-# Out:       ZF  1 = usable memory, or the tables of ACPI
-# Clobbers:  EAX
-        .globl  is_ram
-is_ram: mov     8(%rsi), %eax
-        cmp     $KIND_USABLE, %eax
-        je      .Lram
-        cmp     $KIND_ACPI, %eax
-        je      .Lram
-        cmp     $KIND_NVS, %eax
-.Lram:  ret
+.Ldone: ret
 
         .bss
         .balign 4
-        .globl  frame_next
+        .globl  frame_next, stack_frame, info_frame
 tables: .skip   4                       # page tables, at most
-frame_next:                             # our next free frame
+frame_next:                             # next free frame for a page table
+        .skip   4
+stack_frame:                            # the lowest of the stack's frames
+        .skip   4
+info_frame:                             # the boot info's
         .skip   4

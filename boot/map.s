@@ -1,47 +1,45 @@
-# regions.s - a clean memory map, and room in it
+# map.s - a clean memory map, and room in it
 #
 # Mode:      64-bit long mode
-# Called by: place.s and info.s
-# Provides:  map_make, map_find, map_fits, map_end, map_dropped; region_put
-# Read also: memory.s, which collects the regions
+# Called by: allocate.s and boot_info.s
+# Provides:  map_make, map_find, map_fits, map_end, map_dropped
+# Next:      kernel.s (kernel_load)
 #
-# What a BIOS reports may overlap, stand in any order, be empty. Ours go into
-# the same list. Where regions overlap, the higher kind counts: that is why
-# usable memory is kind 0 and what we mark as in use is above 5.
+# What a BIOS reports may overlap, stand in any order, be empty. What we use is
+# added to the same list. Where regions overlap, the higher kind counts: that is
+# why usable memory is kind 0 and what we mark as used is 6 and up.
 
         .include "layout.inc"
 
         .section .stage2, "ax"
         .code64
 
-# map_make - make the sorted map of disjoint regions from the list
+# map_make - make the sorted map of disjoint regions from the list, or stop
 #
-# Out:       CF  0 = done, map_end; 1 = too many, and EAX = message
+# Out:       map_end; map_dropped = the size below which regions were given up
 # Clobbers:  all
 #
 # Walks upwards from frame 0. Each step looks at the whole list: which is the
-# highest kind at this place, and where is the next border of any region? If
-# the map gets too long, all gaps and usable pieces below a size become
-# reserved, so that neighbours join; the size doubles until the map fits. A
-# piece goes from border to border, even where both sides are of one kind.
+# highest kind at this frame, and where is the next border of any region? If the
+# map gets too long, all gaps and usable regions below a size become reserved,
+# so that neighbours join; the size doubles until the map fits.
 # ANCHOR: map_make
         .globl  map_make
 map_make:
         xor     %r8d, %r8d              # R8D = that size, in frames
 .Lagain:
-        mov     %r8d, map_dropped
         mov     $MAP_BASE, %edi         # EDI = end of the map so far
-        xor     %edx, %edx              # EDX = this place
+        xor     %edx, %edx              # EDX = this frame
 .Lstep: mov     $-1, %eax               # EAX = highest kind here, -1: none
         mov     $-1, %ebx               # EBX = next border
         mov     $REGIONS_BASE, %esi
-        movzwl  region_count, %ecx
+        mov     region_count, %ecx
 .Lregion:
         mov     (%rsi), %ebp
-        cmp     %edx, %ebp              # does it begin further up?
+        cmp     %edx, %ebp              # does it begin above?
         ja      .Lborder
         mov     4(%rsi), %ebp
-        cmp     %edx, %ebp              # or end further up?
+        cmp     %edx, %ebp              # or end above?
         jbe     .Lother
         cmp     8(%rsi), %eax
         jge     .Lborder
@@ -53,7 +51,7 @@ map_make:
 .Lother:add     $REGION_BYTES, %esi
         loop    .Lregion
 
-        test    %eax, %eax              # usable, or a gap?
+        test    %eax, %eax              # usable (0), or a gap (-1)?
         jg      .Lkeep
         mov     %ebx, %ecx
         sub     %edx, %ecx
@@ -64,7 +62,7 @@ map_make:
         js      .Lnext                  # gaps are not in the map
 .Lkeep: cmp     $MAP_BASE, %edi
         je      .Lnew
-        cmp     %eax, -4(%rdi)          # joins the one before it?
+        cmp     %eax, -4(%rdi)          # does it continue the region before?
         jne     .Lnew
         cmp     %edx, -8(%rdi)
         je      .Ljoin
@@ -78,35 +76,20 @@ map_make:
         inc     %ebx                    # FFFFFFFFh: no border above
         jnz     .Lstep
         mov     %edi, map_end
-        clc
+        mov     %r8d, map_dropped
         ret
 
 .Lcoarser:
         lea     1(%r8, %r8), %r8d       # 0, 1, 3, 7 ... frames
         test    %r8d, %r8d
         jns     .Lagain
-        mov     $msg_many, %eax
-        stc
-        ret
+        mov     $msg_many, %esi
+        jmp     die
 # ANCHOR_END: map_make
-
-# region_put - put a region of ours into the list (region_add, for this mode)
-#
-# In:        EAX first frame; EDX frame behind the last; ECX kind
-# Clobbers:  RSI
-        .globl  region_put
-region_put:
-        movzwl  region_count, %esi
-        imul    $REGION_BYTES, %esi
-        mov     %eax, REGIONS_BASE(%rsi)
-        mov     %edx, REGIONS_BASE + 4(%rsi)
-        mov     %ecx, REGIONS_BASE + 8(%rsi)
-        incw    region_count
-        ret
 
 # map_fits - are these frames all usable?
 #
-# In:        EAX first frame; EDX frame behind the last
+# In:        EAX first frame; EDX end frame
 # Out:       CF  0 = yes, 1 = no
 # Clobbers:  RSI
         .globl  map_fits
@@ -125,23 +108,23 @@ map_fits:
 .Lno:   stc
 .Lret:  ret
 
-# map_find - find the lowest free frames between 1 MiB and 4 GiB
+# map_find - find the lowest free frames between 1 MiB and 4 GiB, or stop
 #
 # In:        EAX how many; ECX alignment in frames, a power of two
-# Out:       CF  0 = found, EAX first frame, EDX behind the last; 1 = none
+# Out:       EAX first frame; EDX end frame
 # Clobbers:  RCX, RSI, RDI
         .globl  map_find
 map_find:
         mov     %eax, %edi
-        dec     %ecx                    # ECX = what may not be left over
+        dec     %ecx                    # ECX = the bits that must be 0
         mov     $MAP_BASE, %esi
 .Lfind: cmp     map_end, %esi
-        je      .Lno
+        je      .Lspace
         mov     (%rsi), %eax
         mov     $ONE_MIB / PAGE_BYTES, %edx
         cmp     %edx, %eax
         cmovb   %edx, %eax
-        dec     %eax                    # up to the alignment
+        dec     %eax                    # round up
         or      %ecx, %eax
         inc     %eax
         lea     (%rax, %rdi), %rdx
@@ -153,11 +136,13 @@ map_find:
         jnc     .Lret
 .Lnot:  add     $REGION_BYTES, %esi
         jmp     .Lfind
+.Lspace:mov     $msg_space, %esi
+        jmp     die
 
         .bss
         .balign 4
         .globl  map_end, map_dropped
 map_end:
         .skip   4
-map_dropped:                            # frames; 0 = nothing was dropped
+map_dropped:                            # frames; 0: nothing was dropped
         .skip   4

@@ -1,0 +1,161 @@
+# address_space.s - the page tables that the kernel starts with
+#
+# Mode:      64-bit long mode
+# Called by: stage2.s
+# Provides:  address_space; is_ram
+# Next:      boot_info.s; docs/protocol.md says what is mapped where
+
+        .include "layout.inc"
+        .include "cpu.inc"
+        .include "elf.inc"
+        .include "paging.inc"
+
+        .section .stage2, "ax"
+        .code64
+
+# address_space - build all of them
+#
+# Out:       page_root = address of the kernel's PML4
+# Clobbers:  all
+# ANCHOR: address_space
+        .globl  address_space
+address_space:
+        call    page_zeroed
+        mov     %eax, page_root
+        xor     %ebp, %ebp              # LEVEL_PT
+        mov     $PF_W, %esi
+
+        # The low MiB, where the screen is: each page at its own address.
+        # Page 0 is left out, so a null pointer faults.
+        mov     $1, %eax
+        mov     $1, %ebx
+        mov     $ONE_MIB / PAGE_BYTES - 1, %ecx
+        call    page_map
+        mov     $SWITCH_PAGE, %eax      # start_kernel.s runs in this page when
+        mov     %eax, %ebx              # these tables come on
+        mov     $1, %ecx
+        mov     $PF_X, %esi
+        call    page_map
+
+        # The boot info and the stack. The page between them is not mapped: a
+        # stack that grew too large faults there.
+        mov     $PF_W, %esi
+        mov     info_address, %rax
+        shr     $PAGE_SHIFT, %rax
+        mov     info_frame, %ebx
+        call    page_map
+        mov     stack_guard, %rax
+        shr     $PAGE_SHIFT, %rax
+        inc     %rax
+        mov     stack_frame, %ebx
+        mov     stack_pages, %ecx
+        call    page_map
+
+        # Physical memory: 4 GiB whole, with small pages where the first
+        # 2 MiB hold memory of different kinds.
+        mov     physical_offset, %rax
+        shr     $PAGE_SHIFT, %rax
+        xor     %ebx, %ebx
+        mov     $FRAMES_2M, %ecx
+        call    page_map
+        add     $FRAMES_2M, %rax
+        mov     $FRAMES_2M, %ebx
+        mov     $FRAMES_4G / FRAMES_2M - 1, %ecx
+        mov     $LEVEL_PD, %ebp
+        call    page_map
+        call    .Lhigh
+
+        mov     $.Lsegment, %ebp
+        jmp     each_segment
+# ANCHOR_END: address_space
+
+# A segment of the kernel: its first page has the rights of all who share it.
+.Lsegment:
+        push    %rbp
+        push    %rbx
+        mov     %rbx, %rdi
+        mov     P_VADDR(%rdi), %rax
+        mov     %eax, %edx
+        and     $PAGE_BYTES - 1, %edx
+        add     P_MEMSZ(%rdi), %edx
+        dec     %edx
+        shr     $PAGE_SHIFT, %edx       # EDX = pages after the first
+        shr     $PAGE_SHIFT, %rax
+        mov     P_PADDR(%rdi), %rbx
+        shr     $PAGE_SHIFT, %rbx
+        xor     %ebp, %ebp              # LEVEL_PT
+        mov     $1, %ecx
+        mov     P_RIGHTS(%rdi), %esi
+        call    page_map
+        inc     %rax
+        inc     %ebx
+        mov     %edx, %ecx
+        mov     P_FLAGS(%rdi), %esi
+        call    page_map
+        pop     %rbx
+        pop     %rbp
+        clc
+        ret
+
+# The memory above 4 GiB: pages of 1 GiB where the CPU has them, the address
+# allows it and usable memory fills them, else of 2 MiB.
+.Lhigh: mov     $MAP_BASE, %edi
+.Lregion:
+        cmp     map_end, %edi
+        je      .Lret
+        mov     %edi, %esi
+        call    is_ram
+        jne     .Lnext
+        mov     (%rdi), %ebx            # EBX = next frame to map
+        and     $~(FRAMES_2M - 1), %ebx
+        mov     $FRAMES_4G, %eax
+        cmp     %eax, %ebx
+        cmovb   %eax, %ebx
+.Lpart: cmp     4(%rdi), %ebx
+        jae     .Lnext
+        mov     %ebx, %edx
+        or      $FRAMES_1G - 1, %edx    # EDX = the last frame of this GiB
+        cmp     4(%rdi), %edx
+        jae     .Lends
+        inc     %edx                    # and where the next one begins
+        cmpl    $KIND_USABLE, 8(%rdi)
+        jne     .Lsmall
+        testl   $CPUID_PAGE_1G, cpu_features
+        jz      .Lsmall
+        mov     physical_offset, %rax
+        shr     $PAGE_SHIFT, %rax
+        or      %ebx, %eax
+        test    $FRAMES_1G - 1, %eax
+        jnz     .Lsmall
+        mov     $1, %ecx
+        mov     $LEVEL_PDPT, %ebp
+        jmp     .Lmap
+.Lends: mov     4(%rdi), %edx
+.Lsmall:lea     FRAMES_2M - 1(%rdx), %ecx
+        sub     %ebx, %ecx
+        shr     $LEVEL_PD, %ecx
+        mov     $LEVEL_PD, %ebp
+.Lmap:  mov     physical_offset, %rax
+        shr     $PAGE_SHIFT, %rax
+        add     %rbx, %rax
+        mov     $PF_W, %esi
+        call    page_map
+        mov     %edx, %ebx
+        jmp     .Lpart
+.Lnext: add     $REGION_BYTES, %edi
+        jmp     .Lregion
+.Lret:  ret
+
+# is_ram - is this region RAM for a kernel to reach, if not to use?
+#
+# In:        RSI = region in the map
+# Out:       ZF  1 = usable memory, or the tables of ACPI
+# Clobbers:  EAX
+        .globl  is_ram
+is_ram: mov     8(%rsi), %eax
+        cmp     $KIND_USABLE, %eax
+        je      .Lram
+        cmp     $KIND_ACPI, %eax
+        je      .Lram
+        cmp     $KIND_NVS, %eax
+.Lram:  ret

@@ -1,0 +1,137 @@
+# bios.s - the one way down to the BIOS, and back
+#
+# Mode:      64-bit long mode, 16-bit real mode and back
+# Called by: every 64-bit file that needs the screen, the disk or an answer of
+#            the BIOS
+# Provides:  bios_call; bios_interrupt15, bios_read_chunk: what to call with it
+# Next:      memory.s
+#
+# BIOS services are 16-bit code. A BIOS call may change all that is its own in
+# real mode, and was seen to: every register, the direction flag, interrupts,
+# the GDT register, segment limits, and even the A20 gate. All of that is put
+# right here, and nowhere else.
+
+        .include "layout.inc"
+        .include "cpu.inc"
+        .include "pc.inc"
+
+        # What PUSHAL pushes, from the stack pointer up.
+        .set    PUSHAL_EDI,  0
+        .set    PUSHAL_ESI,  4
+        .set    PUSHAL_EBP,  8
+        .set    PUSHAL_EBX,  16
+        .set    PUSHAL_EDX,  20
+        .set    PUSHAL_ECX,  24
+        .set    PUSHAL_EAX,  28
+        .set    PUSHAL_BYTES, 32
+
+        .section .stage2, "ax"
+        .code64
+
+# bios_call - run a 16-bit routine in real mode
+#
+# In:        R8D = the routine; EAX, EBX, ECX, EDX, ESI, EDI as it wants them.
+#            It gets DS = ES = 0, IF = 1, DF = 0, CF = 0
+# Out:       EAX, EBX, ECX, EDX and CF as it left them
+# Clobbers:  RBP, R8-R11
+# ANCHOR: bios_call
+        .globl  bios_call
+bios_call:
+        push    %rsi
+        push    %rdi
+        push    %r12                    # real mode does not keep them
+        push    %r13
+        push    %r14
+        push    %r15
+        sub     $PUSHAL_BYTES, %rsp     # POPAL will load them from here
+        mov     %edi, PUSHAL_EDI(%rsp)
+        mov     %esi, PUSHAL_ESI(%rsp)
+        mov     %r8d, PUSHAL_EBP(%rsp)
+        mov     %ebx, PUSHAL_EBX(%rsp)
+        mov     %edx, PUSHAL_EDX(%rsp)
+        mov     %ecx, PUSHAL_ECX(%rsp)
+        mov     %eax, PUSHAL_EAX(%rsp)
+
+        # Down: 16-bit segments, paging off and long mode with it, real mode.
+        pushq   $SELECTOR_CODE16
+        pushq   $.Lcode16
+        lretq                           # pops the offset, then CS
+        .code16
+.Lcode16:
+        mov     $SELECTOR_DATA16, %ax   # limits of 64 KiB: the CPU keeps those
+        mov     %ax, %ds                # that were loaded last when it goes back
+        mov     %ax, %es                # to real mode
+        mov     %ax, %fs
+        mov     %ax, %gs
+        mov     %ax, %ss
+        mov     %cr0, %eax
+        and     $~(CR0_PG | CR0_WP), %eax
+        mov     %eax, %cr0
+        mov     $MSR_EFER, %ecx
+        rdmsr
+        and     $~EFER_LME, %eax
+        wrmsr
+        mov     %cr4, %eax
+        and     $~CR4_PAE, %eax
+        mov     %eax, %cr4
+        mov     %cr0, %eax
+        and     $~CR0_PE, %al
+        mov     %eax, %cr0
+        ljmp    $0, $.Lreal             # loads CS: real mode now
+.Lreal: xor     %ax, %ax
+        mov     %ax, %ds
+        mov     %ax, %es
+        mov     %ax, %ss
+        lidtl   real_mode_idt
+        out     %al, $PORT_CMOS         # NMIs may come again
+        in      $PORT_CMOS_DATA, %al
+        popal
+        sti
+        call    *%bp                    # CF = 0, from XOR
+
+        # Up again.
+        sbb     %bp, %bp                # bit 0 = CF
+        pushal
+        xor     %ax, %ax
+        mov     %ax, %ds
+        call    a20_open
+        call    enter_protected
+        .code32
+        call    enter_long
+        .code64
+        btl     $0, PUSHAL_EBP(%rsp)    # CF as it was
+        mov     PUSHAL_EBX(%rsp), %ebx
+        mov     PUSHAL_EDX(%rsp), %edx
+        mov     PUSHAL_ECX(%rsp), %ecx
+        mov     PUSHAL_EAX(%rsp), %eax
+        lea     PUSHAL_BYTES(%rsp), %rsp
+        pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %rdi
+        pop     %rsi
+        ret
+# ANCHOR_END: bios_call
+
+        .code16
+        .globl  bios_interrupt15, bios_read_chunk
+
+# bios_interrupt15 - INT 15h, system services
+bios_interrupt15:
+        int     $0x15
+        ret
+
+# bios_read_chunk - disk_read to CHUNK_BASE
+#
+# In:        EAX first sector; CX count, 1..127; DL drive
+# Out:       CF  0 = done, 1 = failed
+bios_read_chunk:
+        mov     $CHUNK_BASE >> 4, %bx
+        mov     %bx, %es
+        xor     %bx, %bx
+        jmp     disk_read
+
+real_mode_idt:                          # the interrupt vector table
+        .word   0x3ff
+        .long   0

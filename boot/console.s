@@ -1,0 +1,100 @@
+# console.s - texts and numbers for the person at the screen
+#
+# Mode:      64-bit long mode
+# Called by: every file from here on
+# Provides:  put, put_char, put_hex, put_decimal, flush, die
+# Next:      bios.s, which takes a text to stage 1's `print`; then memory.s
+#
+# What is put is collected, and `flush` shows it: one BIOS call for a line
+# instead of one for each piece of it.
+
+        .include "layout.inc"
+
+        .set    TEXT_BYTES, 128         # no line is longer than that
+
+        .section .stage2, "ax"
+        .code64
+
+# put - collect a text
+#
+# In:        ESI = text, zero-terminated
+# Clobbers:  RAX, RSI, RDI
+        .globl  put, put_char, put_hex, put_decimal, flush, die
+put:    mov     text_end, %edi
+.Lcopy: lodsb
+        stosb
+        test    %al, %al
+        jnz     .Lcopy
+        dec     %edi                    # without the zero
+.Lput:  mov     %edi, text_end
+        ret
+
+# put_char - collect a character
+#
+# In:        AL = character
+# Clobbers:  RDI
+put_char:
+        mov     text_end, %edi
+        stosb
+        jmp     .Lput
+
+# put_hex - collect hexadecimal digits
+#
+# In:        RAX = number; ECX = how many of its lowest digits, 1..16
+# Clobbers:  RAX, RCX, RDX, RDI
+put_hex:mov     %rax, %rdx
+        shl     $2, %ecx                # bits
+        ror     %cl, %rdx               # the first digit to the top
+        shr     $2, %ecx
+.Ldigit:rol     $4, %rdx
+        mov     %edx, %eax
+        and     $0x0f, %al
+        add     $'0', %al
+        cmp     $'9', %al
+        jbe     .Lbelow
+        add     $'A' - '9' - 1, %al
+.Lbelow:call    put_char
+        loop    .Ldigit
+        ret
+
+# put_decimal - collect a number
+#
+# In:        EAX = number
+# Clobbers:  RAX, RCX, RDX, RDI
+put_decimal:
+        mov     $10, %ecx
+        xor     %edx, %edx
+        div     %ecx
+        push    %rdx                    # the last digit, after all others
+        test    %eax, %eax
+        jz      .Lfirst
+        call    put_decimal
+.Lfirst:pop     %rax
+        add     $'0', %al
+        jmp     put_char
+
+# flush - show what was collected
+#
+# Clobbers:  RAX, RBX, RCX, RDX, RBP, RSI, R8-R11
+flush:  mov     text_end, %esi
+        movb    $0, (%rsi)
+        mov     $text, %esi
+        mov     %esi, text_end
+        mov     $print, %r8d
+        jmp     bios_call
+
+# die - show what was collected and an error, go on to the next boot device
+#
+# In:        ESI = text, zero-terminated
+# ANCHOR: die64
+die:    call    put                     # which ends with a zero
+        mov     $text, %esi
+        mov     $die16, %r8d
+        jmp     bios_call               # does not come back
+# ANCHOR_END: die64
+
+text_end:                               # where the next character goes
+        .long   text
+
+        .bss
+text:   .skip   TEXT_BYTES

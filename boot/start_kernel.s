@@ -1,0 +1,96 @@
+# start_kernel.s - the last BIOS calls, the kernel's page tables, the jump
+#
+# Mode:      64-bit long mode
+# Called by: stage2.s
+# Provides:  start_kernel; switch_end (the linker script)
+# Next:      the kernel: src/main.rs
+
+        .include "layout.inc"
+        .include "cpu.inc"
+        .include "elf.inc"
+        .include "pc.inc"
+
+        .section .stage2, "ax"
+        .code64
+
+# start_kernel - leave the BIOS for good and start the kernel
+#
+# ANCHOR: start_kernel
+        .globl  start_kernel
+start_kernel:
+        mov     $msg_entry_point, %esi
+        call    put
+        mov     ELF_BASE + E_ENTRY, %rax
+        mov     $16, %ecx
+        call    put_hex
+        mov     $msg_newline, %esi
+        call    put
+        call    flush
+        mov     $0xec00, %eax           # INT 15h AX=EC00h: tell the BIOS that
+        mov     $2, %ebx                # the kernel runs in 64-bit mode (AMD
+        mov     $bios_interrupt15, %r8d # publication 26094); it may not know
+        call    bios_call               # this call
+
+        cmpb    $0x80, boot_drive       # a floppy's motor would run on: nobody
+        jae     .Lno_floppy             # counts the ticks any more to stop it
+        mov     $PORT_FLOPPY_DOR, %edx
+        xor     %eax, %eax
+        out     %al, %dx
+.Lno_floppy:
+        jmp     .Lswitch
+# ANCHOR_END: start_kernel
+
+# From here on all lies in one page (boot.ld asserts it), with the descriptors.
+# The kernel's page tables map that page where it is, to read and to execute; it
+# stays in use, for the descriptors and for the halt loop of a kernel that
+# returns.
+        .section .switch, "ax"
+# ANCHOR: switch
+.Lswitch:
+        mov     page_root, %eax
+        mov     %rax, %cr3              # the kernel's address space
+        mov     $CR4_PAE, %eax
+        mov     %rax, %cr4
+        mov     %cr0, %rax
+        and     $CR0_ET | CR0_NE, %eax  # as found
+        or      $CR0_PE | CR0_WP | CR0_PG, %eax
+        mov     %rax, %cr0
+
+        xor     %eax, %eax              # null selectors: none of ours outlives
+        mov     %eax, %ds               # its table (CS must stay)
+        mov     %eax, %es
+        mov     %eax, %ss
+        mov     %eax, %fs
+        mov     %eax, %gs
+        lldt    %ax
+        xor     %edx, %edx
+        mov     $MSR_FS_BASE, %ecx
+        wrmsr
+        inc     %ecx                    # MSR_GS_BASE
+        wrmsr
+        inc     %ecx                    # MSR_KERNEL_GS
+        wrmsr
+        out     %al, $PORT_CMOS         # NMIs may come again
+        in      $PORT_CMOS_DATA, %al
+
+        mov     info_address, %rdi      # RDI = boot info
+        mov     stack_guard + 8, %rsp   # the stack's last byte,
+        inc     %rsp                    # and the end of the stack
+        push    $kernel_returned
+        push    $RFLAGS_1               # IF = DF = 0, and the bit that is always 1
+        popf
+        jmp     *ELF_BASE + E_ENTRY
+
+kernel_returned:
+        cli
+        hlt
+        jmp     kernel_returned
+# ANCHOR_END: switch
+        .globl  switch_end
+switch_end:
+
+        .section .messages, "a"
+msg_entry_point:
+        .asciz  "\r\nlong mode, entry "
+msg_newline:
+        .asciz  "\r\n"
