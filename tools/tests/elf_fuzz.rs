@@ -14,7 +14,7 @@ use siso_image::image::{Image, Options};
 use siso_image::layout::*;
 use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
-use siso_image::{SECTOR, sum};
+use siso_image::{SECTOR, checksum};
 use std::fs;
 
 /// Where the last segment of the changed kernels was linked to.
