@@ -337,9 +337,11 @@ impl Drop for Machine {
     }
 }
 
-/// What the loader has said last, if that is an error: a code, then words.
+/// The loader's error, if that is what it said last: a code, then words; after
+/// it comes a line of its own.
 fn refusal(serial: &str) -> Option<&str> {
-    let last = serial.trim_end().lines().next_back()?;
+    let before = serial.trim_end().strip_suffix("press a key")?;
+    let last = before.trim_end().lines().next_back()?;
     let code = last.strip_prefix('E')?.split(' ').next()?;
     code.parse::<u32>().ok().map(|_| last)
 }

@@ -53,8 +53,9 @@ fn outcome(bytes: &[u8]) -> String {
     let disk = Disk::new(bytes);
     let mut machine = disk.boot(&[]);
     let over = |serial: &str| {
-        let last = serial.lines().next_back().unwrap_or_default();
-        serial.contains("MiB of memory") || last.starts_with('E')
+        ["MiB of memory", "press a key"]
+            .iter()
+            .any(|words| serial.contains(words))
     };
     machine.wait_for_serial(LONG, over);
     let mut serial = machine.serial();
@@ -66,7 +67,8 @@ fn outcome(bytes: &[u8]) -> String {
         }
         serial = now;
     }
-    let last = serial.lines().next_back().unwrap_or_default();
+    let mut lines = serial.lines().filter(|line| *line != "press a key");
+    let last = lines.next_back().unwrap_or_default();
     let words = last.split(':').next().unwrap_or_default();
     if serial.contains("MiB of memory") {
         "boots".into()
