@@ -234,6 +234,7 @@ again:  xor     %ax, %ax
         movw    $0, reads
         movw    $0, lba_reads
         movw    $0, column
+        movb    $0, line
         movzwl  first_sector, %eax      # of the image, 0 mostly
         mov     %eax, packet + 8
         mov     $packet, %si
@@ -364,7 +365,8 @@ replace:cmpw    $0, %cs:mutants
         popal
         ret
 
-# INT 10h, video. In a loop, what is printed goes into `line`.
+# INT 10h, video. In a loop, what is printed goes into `line`. An error stays
+# there, whatever comes after it.
 hook10: movb    $CLOSES_VIDEO, %cs:service
         cmpl    $0, %cs:loop_end
         jne     .Lrecord
@@ -383,6 +385,9 @@ hook10: movb    $CLOSES_VIDEO, %cs:service
         push    %bx
         cmp     $'\r', %al
         jne     .Lletter
+        movw    $60, %cs:column
+        cmpb    $'E', %cs:line
+        je      .Lput
         movw    $0, %cs:column
 .Lletter:
         cmp     $' ', %al
@@ -761,7 +766,8 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
         mov     %edx, %ebp
         jmp     success
 
-# INT 16h, keyboard. In a loop there is always a key.
+# INT 16h, keyboard. In a loop there is always a key; once it is taken, none
+# until it was asked for.
 hook16: cmpl    $0, %cs:loop_end
         jne     .Lkey
         movb    $0, %cs:service
@@ -778,6 +784,17 @@ hook16: cmpl    $0, %cs:loop_end
 .Lkey:  push    %bp
         mov     %sp, %bp
         andw    $~FLAG_ZF, AT_FLAGS(%bp)
+        test    $0x0f, %ah              # AH=00h and 10h take it
+        jnz     .Llook
+        movb    $1, %cs:key_taken
+        jmp     .Lthere
+.Llook: cmpb    $0, %cs:key_taken
+        je      .Lthere
+        movb    $0, %cs:key_taken
+        orw     $FLAG_ZF, AT_FLAGS(%bp)
+        jmp     .Lnot_there
+.Lthere:mov     $KEY_SPACE, %ax
+.Lnot_there:
         pop     %bp
         iret
 
@@ -845,6 +862,8 @@ segment:.word   0
 function:
         .byte   0
 service:.byte   0                       # that is being done, for the gate
+key_taken:
+        .byte   0
 
 # What E820 tells, or which bits are flipped: to the end of our memory. The
 # mutants need no more of it than this.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Disk, EXIT, LONG, PASSED, image, row, says};
+use common::{Disk, EXIT, LONG, PASSED, image, refusal, row, says};
 use siso_image::layout::*;
 use siso_image::qemu::Machine;
 use siso_image::{LOADER, SECTOR, sum};
@@ -128,13 +128,7 @@ fn outcome(machine: &mut Machine) -> String {
     let start = Instant::now();
     while start.elapsed() < LONG {
         let serial = machine.serial();
-        let code = |line: &&str| {
-            let code = line
-                .strip_prefix('E')
-                .and_then(|line| line.split(' ').next());
-            code.is_some_and(|code| code.parse::<u32>().is_ok())
-        };
-        if let Some(sentence) = serial.lines().find(code) {
+        if let Some(sentence) = refusal(&serial) {
             return sentence.into();
         }
         if machine.has_ended() {
