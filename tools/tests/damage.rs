@@ -20,7 +20,7 @@ fn flipped(sector: impl Fn(&[u8]) -> usize, sentence: &str) {
 
 #[test]
 fn stage_2() {
-    flipped(|_| 3, "E2 stage 2 bad");
+    flipped(|_| 3, "E2 bad stage 2");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn sectors_of_zeros() {
         damaged[sector * SECTOR..][..SECTOR].fill(0);
         let expected = match damaged == bytes {
             true => "boots",
-            false if parts.stage2.contains(&sector) => "E2 stage 2 bad",
+            false if parts.stage2.contains(&sector) => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
         let seen = outcome(&damaged);
@@ -138,7 +138,7 @@ fn neighbours_swapped() {
         one.swap_with_slice(other);
         let expected = match damaged == bytes {
             true => "boots",
-            false if parts.stage2.contains(&sector) => "E2 stage 2 bad",
+            false if parts.stage2.contains(&sector) => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
         let seen = outcome(&damaged);
@@ -163,7 +163,7 @@ fn flips_from_power_on() {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         let expected = match parts.stage2.contains(&(bit / 8 / SECTOR)) {
-            true => "E2 stage 2 bad",
+            true => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
         let seen = outcome(&damaged);

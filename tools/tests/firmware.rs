@@ -187,7 +187,7 @@ fn disk_reads() {
         case(
             "sectors of 4,096 bytes",
             &[("sectors_4096", 1)],
-            Says("E2 stage 2 bad"),
+            Says("E2 bad stage 2"),
         ),
         case(
             "changes the packet's count",
@@ -242,7 +242,7 @@ fn disk_reads() {
         case(
             "stage 2 comes wrong always",
             &[("reads_good", 0), ("reads_wrong", 0xffff)],
-            Says("E2 stage 2 bad"),
+            Says("E2 bad stage 2"),
         ),
     ]);
 }
@@ -350,11 +350,11 @@ fn a20_that_closes_for_good() {
 fn low_memory() {
     check_all(&[
         case("INT 12h reports 512 KiB", &[("kib", 512)], Boots),
-        case("INT 12h reports the least", &[("kib", 216)], Boots),
+        case("INT 12h reports the least", &[("kib", 204)], Boots),
         case(
             "INT 12h reports too little",
-            &[("kib", 215)],
-            Says("E3 less than 216 KiB"),
+            &[("kib", 203)],
+            Says("E3 less than 204 KiB"),
         ),
     ]);
 }
@@ -372,7 +372,7 @@ fn older_memory_calls() {
         case(
             "none",
             &[("e820_mode", 2), ("e801_mode", 2), ("ext_absent", 1)],
-            Says("E6 the BIOS tells of no memory"),
+            Says("E6 the BIOS reports no memory"),
         ),
         case(
             "none, and CF does not say so",
@@ -382,7 +382,7 @@ fn older_memory_calls() {
                 ("ext_absent", 1),
                 ("carry_kept", 1),
             ],
-            Says("E6 the BIOS tells of no memory"),
+            Says("E6 the BIOS reports no memory"),
         ),
     ]);
 }
@@ -485,7 +485,7 @@ fn keys() {
     const KEY_TAIL: u64 = 0x41c;
     for (setting, sentence) in [
         (("reads_fail", 0xffff), "E1 disk read"),
-        (("kib", 100), "E3 less than 216 KiB of low memory"),
+        (("kib", 100), "E3 less than 204 KiB of low memory"),
     ] {
         let bios = BadBios::new(&[("key_before", 1), setting]);
         let (disk, folder) = (Disk::of("seed"), Folder::new());

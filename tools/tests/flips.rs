@@ -66,7 +66,7 @@ fn stage_2_and_its_header() {
     all_are(
         "stage 2",
         &flip(&bits, NO_HANG),
-        "E2 stage 2 bad",
+        "E2 bad stage 2",
         bits.len(),
     );
 }

@@ -141,7 +141,7 @@ fn read_errors_that_the_bios_hides() {
     let kernel = field(&image("seed"), KERNEL_SECTOR) + 1;
     for adapter in ["pvscsi", "megasas"] {
         let device = format!("-device {adapter} -device scsi-hd,drive=d");
-        cannot_read(&device, 2, "E2 stage 2 bad");
+        cannot_read(&device, 2, "E2 bad stage 2");
         cannot_read(&device, kernel, "E8 wrong data on the disk: sectors ");
     }
 }
@@ -207,7 +207,7 @@ fn the_next_device_after_an_error() {
     for key in [true, false] {
         let arguments = ["-boot", "order=ac", "-drive", &floppy, "-drive", &hard_disk];
         let mut machine = Machine::start(&arguments).expect("QEMU starts");
-        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 stage 2 bad"));
+        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
         assert!(said, "{}", machine.serial());
         if key {
             machine.command("sendkey spc").expect("QEMU takes a key");
@@ -239,7 +239,7 @@ fn the_next_device_without_a_timer() {
             "-rtc",
             "clock=vm",
         ]);
-        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 stage 2 bad"));
+        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
         assert!(said, "{}", machine.serial());
         let start = Instant::now();
         loop {
