@@ -228,7 +228,7 @@ fn the_next_device_without_a_timer() {
     let mut damaged = image("release/siso_os");
     damaged[3 * 512] ^= 1;
     let disk = Disk::new(&damaged);
-    for chips in ["pit=off", "pic=off", "pit=off,pic=off", "pit=on"] {
+    for chips in ["pit=on", "pit=off", "pic=off"] {
         let mut machine = disk.boot(&[
             "-nic",
             "none",
