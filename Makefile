@@ -23,7 +23,7 @@ export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME
 
 siso   := tools/siso
 # What goes into an image besides the kernel.
-recipe := $(if $(WX),--wx) $(if $(CMDLINE),--command-line "$$CMDLINE") \
+options := $(if $(WX),--wx) $(if $(CMDLINE),--command-line "$$CMDLINE") \
     $(if $(RAMDISK),--ramdisk "$$RAMDISK") $(if $(MANIFEST),--manifest "$$MANIFEST")
 # Where Debian keeps sfdisk, which not every PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -47,17 +47,17 @@ bench:       needs := run
 debug list:  PROFILE := dev
 
 run: setup $(kernel)            ## boot the kernel in QEMU
-	@$(siso) run $(KERNEL) $(recipe)
+	@$(siso) run $(KERNEL) $(options)
 
 image: setup $(kernel)          ## make a disk image: KERNEL=elf IMAGE=path
-	@$(siso) build $(KERNEL) -o $(IMAGE) $(recipe)
+	@$(siso) build $(KERNEL) -o $(IMAGE) $(options)
 
 usb: setup $(kernel)            ## write a bootable stick, on Linux: DEVICE=/dev/...
-	@$(siso) usb $(KERNEL) $(DEVICE) $(recipe)
+	@$(siso) usb $(KERNEL) $(DEVICE) $(options)
 
 iso: setup $(kernel)            ## wrap a disk image for a CD-ROM: ISO=path
 	@mkdir -p target/iso
-	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(recipe)
+	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(options)
 	xorriso -as mkisofs -quiet -hard-disk-boot -b siso_os.img -o $(ISO) target/iso
 
 new: setup                      ## make a new kernel beside this folder: NAME=name
@@ -89,7 +89,7 @@ lint: kernel                    ## check format and lints
 
 debug: setup $(kernel)          ## boot and wait for `make gdb` in another terminal
 	@echo "QEMU waits on port 1234 for 'make gdb' in another terminal."
-	@$(siso) run $(KERNEL) $(recipe) -S -gdb tcp:127.0.0.1:1234
+	@$(siso) run $(KERNEL) $(options) -S -gdb tcp:127.0.0.1:1234
 
 gdb: setup                      ## debug what `make debug` has started
 	@$(siso) loader -o target/loader.elf
@@ -101,7 +101,7 @@ gdb: setup                      ## debug what `make debug` has started
 
 list: setup $(kernel)           ## disassembly of loader and kernel, with their source
 	@$(siso) loader -o target/loader.elf
-	@tools/list target/loader.elf $(KERNEL)
+	@tools/disasm target/loader.elf $(KERNEL)
 
 size: setup                     ## bytes used and free in both stages
 	@$(siso) size

@@ -33,5 +33,5 @@ pub extern "C" fn _start(_boot_info: &'static BootInfo) -> ! {
         println!(" {foreground:?}");
     }
     serial_println!("the colours are on the screen");
-    cpu::rest()
+    cpu::halt()
 }

@@ -26,7 +26,7 @@ pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     vga::clear();
     let mut screen = vga::Writer::new(Color::LightCyan, Color::Black);
     let _ = table(&mut screen, regions, ROWS); // nor does this
-    cpu::rest()
+    cpu::halt()
 }
 
 fn table(to: &mut impl Write, regions: &[Region], rows: usize) -> Result {

@@ -55,7 +55,7 @@ pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     ));
     walk.table(cpu::cr3() & ADDRESS, 4, 0, WRITABLE);
     walk.show();
-    cpu::rest()
+    cpu::halt()
 }
 
 impl Walk {

@@ -18,5 +18,5 @@ pub extern "C" fn _start(_boot_info: &'static BootInfo) -> ! {
     let index = black_box(3); // not known when this is compiled
     println!("Number {index} of {numbers:?}:");
     println!("{}", numbers[index]);
-    cpu::rest()
+    cpu::halt()
 }

@@ -19,7 +19,7 @@ extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     let ramdisk = boot_info.ramdisk();
     if ramdisk.is_empty() {
         println!("no ramdisk");
-        cpu::rest();
+        cpu::halt();
     }
     println!("ramdisk: {} bytes", ramdisk.len());
     for line in ramdisk.split(|&byte| byte == b'\n').take(ROWS) {
@@ -28,5 +28,5 @@ extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
 
     let address = ramdisk.as_ptr();
     serial_println!("ramdisk: {} bytes at {address:p}", ramdisk.len());
-    cpu::rest()
+    cpu::halt()
 }

@@ -200,5 +200,5 @@ kinds! {
     FRAME_ZERO = KIND_FRAME_ZERO: "frame zero";
     EMPTY = KIND_EMPTY: "empty";
     BOOT_INFO = KIND_BOOT_INFO: "boot info";
-    PACKAGE = KIND_PACKAGE: "package";
+    MODULE = KIND_MODULE: "boot module";
 }

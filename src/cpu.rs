@@ -10,7 +10,7 @@ const MSR_EFER: u32 = 0xc000_0080;
 
 /// Stops this CPU for good, without burning power: nothing wakes it, as
 /// interrupts are off and stay off.
-pub fn rest() -> ! {
+pub fn halt() -> ! {
     loop {
         // SAFETY: neither instruction touches memory or the stack.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) }

@@ -20,7 +20,7 @@
 pub mod boot_info;
 pub mod cpu;
 pub mod exceptions;
-mod once;
+mod once_cell;
 pub mod panic;
 pub mod port;
 pub mod qemu;

@@ -21,5 +21,5 @@ pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
         usable >> 20
     );
 
-    cpu::rest()
+    cpu::halt()
 }

@@ -1,13 +1,13 @@
 //! What a panic shows: its place and its message, on both channels.
 
-use crate::once::Once;
+use crate::once_cell::OnceCell;
 use crate::vga::{Color, Writer};
 use crate::{cpu, serial_println};
 use core::fmt::{Display, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-static HOOK: Once<fn(&PanicInfo)> = Once::new();
+static HOOK: OnceCell<fn(&PanicInfo)> = OnceCell::new();
 
 /// Sets a function that is called before a panic is shown. It need not come
 /// back: tests leave QEMU from there. Panics if there is one already.
@@ -34,5 +34,5 @@ pub(crate) fn last_words(reason: &dyn Display) -> ! {
         serial_println!("\n{reason}");
         let _ = writeln!(Writer::new(Color::White, Color::Red), "\n{reason}"); // it never fails
     }
-    cpu::rest()
+    cpu::halt()
 }

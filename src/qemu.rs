@@ -24,5 +24,5 @@ pub fn exit(code: ExitCode) -> ! {
     // SAFETY: the device does nothing but end QEMU; no PC has another there.
     unsafe { port::write_u32(PORT, code as u32) }
     // QEMU ends a moment later; until then, the CPU would go on.
-    cpu::rest()
+    cpu::halt()
 }

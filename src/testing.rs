@@ -10,16 +10,16 @@
 //! [`should_panic`], [`should_fault`].
 
 use crate::exceptions::{self, Exception};
-use crate::once::Once;
+use crate::once_cell::OnceCell;
 use crate::qemu::{self, ExitCode};
 use crate::{BootInfo, panic, serial_print, serial_println};
 use core::fmt::Display;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-static BOOT_INFO: Once<&'static BootInfo> = Once::new();
-static FILTER: Once<&'static str> = Once::new();
+static BOOT_INFO: OnceCell<&'static BootInfo> = OnceCell::new();
+static FILTER: OnceCell<&'static str> = OnceCell::new();
 /// What [`should_fault`] checks its exception with.
-static CHECK: Once<fn(&Exception)> = Once::new();
+static CHECK: OnceCell<fn(&Exception)> = OnceCell::new();
 
 static PASSED: AtomicUsize = AtomicUsize::new(0);
 /// Tests that are running or still to run.

@@ -7,7 +7,7 @@ use crate::builds::Builds;
 use crate::text::{exact, millions, table};
 use crate::tools;
 use siso_image::SECTOR;
-use siso_image::layout::{LOADER_BYTES, RUN_SECTORS};
+use siso_image::layout::{LOADER_BYTES, CHUNK_SECTORS};
 use std::path::Path;
 
 const SMALL_OWN: u64 = 50_000;
@@ -47,7 +47,7 @@ impl Budgets {
         let per_mib = (own[3] - own[1]) / ((SIZES[3] - SIZES[1]) >> 20) as u64;
         budgets.at_most("own instructions more per MiB", per_mib, OWN_PER_MIB);
         for (boot, bytes) in ours.boots.iter().zip(SIZES) {
-            let run = SECTOR * RUN_SECTORS as usize;
+            let run = SECTOR * CHUNK_SECTORS as usize;
             let what = format!("{} KiB: INT 13h calls", bytes >> 10);
             let limit = bytes.div_ceil(run) as u64 + MORE_CALLS;
             budgets.at_most(&what, boot.disk_calls(), limit);

@@ -20,7 +20,7 @@ use boots::{Boot, Contender, SIZES};
 use budgets::Budgets;
 use count::Counter;
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options};
 use siso_image::manifest::Manifest;
 use siso_image::{LOADER, SECTOR, qemu};
 use std::path::{Path, PathBuf};
@@ -189,7 +189,7 @@ fn ours(folder: &Path) -> Result<Contender, String> {
 /// Makes a disk of a kernel's ELF file.
 fn disk(file: &[u8], path: &Path) -> Result<Boot, String> {
     let kernel = Kernel::parse(file, false).map_err(|error| error.to_string())?;
-    let image = Image::new(&kernel, &Manifest::default(), &Packages::default());
+    let image = Image::new(&kernel, &Manifest::default(), &Options::default());
     let image = image.map_err(|error| error.to_string())?;
     tools::write(path, &image.bytes)?;
     Ok(Boot::new(path.into(), kernel.entry))

@@ -4,7 +4,7 @@ use crate::boots::{Contender, SIZES, median_run};
 use crate::text::{count, exact, size, table};
 use crate::tools;
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options};
 use siso_image::layout::*;
 use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
@@ -108,7 +108,7 @@ pub fn disk(kernels: [(&str, &Path); 2]) -> Result<String, String> {
     for (name, path) in kernels {
         let file = tools::read(path)?;
         let kernel = Kernel::parse(&file, false).map_err(|error| error.to_string())?;
-        let image = Image::new(&kernel, &Manifest::default(), &Packages::default());
+        let image = Image::new(&kernel, &Manifest::default(), &Options::default());
         let image = image.map_err(|error| error.to_string())?;
         let read = image.used_sectors * SECTOR_BYTES as usize;
         rows.push(row(&format!("{name}: ELF file"), file.len() as u64, None));
@@ -132,9 +132,9 @@ pub fn low_memory() -> String {
         ("stack", STACK_BOTTOM, STACK_TOP),
         ("both stages", STAGE1_BASE, STAGE2_END),
         ("variables", VARIABLES_BASE, VARIABLES_END),
-        ("a run of sectors", RUN_BASE, RUN_END),
-        ("sums of the runs", PROOF_BASE, PROOF_END),
-        ("page tables for a hop", IDENTITY_BASE, LOW_MEMORY_END),
+        ("a run of sectors", CHUNK_BASE, CHUNK_END),
+        ("sums of the runs", CHECKSUMS_BASE, CHECKSUMS_END),
+        ("page tables for a hop", IDENTITY_PML4, LOW_MEMORY_END),
     ];
     let mut total = 0;
     let mut lines: Vec<Vec<String>> = rows

@@ -9,7 +9,7 @@ mod decode;
 mod entry;
 mod tables;
 
-use crate::once::Once;
+use crate::once_cell::OnceCell;
 use crate::panic::last_words;
 use crate::serial_println;
 
@@ -51,7 +51,7 @@ pub struct Exception {
     pub ss: u64,
 }
 
-static HOOK: Once<fn(&Exception)> = Once::new();
+static HOOK: OnceCell<fn(&Exception)> = OnceCell::new();
 
 /// From now on, exceptions are caught.
 pub fn init() {

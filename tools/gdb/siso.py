@@ -51,11 +51,11 @@ DESCRIPTOR_L = 1 << 21  # 64-bit code, in long mode
 DESCRIPTOR_D = 1 << 22  # 32-bit code, else 16-bit
 
 # bits: of the code, 16, 32 or 64; linear: the address of the next instruction
-Place = collections.namedtuple("Place", "mode bits cs base ip linear")
+Range = collections.namedtuple("Range", "mode bits cs base ip linear")
 
 
 def place():
-    """Where the CPU is, as a Place."""
+    """Where the CPU is, as a Range."""
     frame = gdb.newest_frame()
     cr0, efer, cs, ip = (
         int(frame.read_register(name)) for name in ("cr0", "efer", "cs", "rip")
@@ -63,14 +63,14 @@ def place():
     base, descriptor = code_segment()
 
     if efer & EFER_LMA and descriptor & DESCRIPTOR_L:
-        return Place("64-bit long mode", 64, cs, 0, ip, ip)
+        return Range("64-bit long mode", 64, cs, 0, ip, ip)
     bits = 32 if descriptor & DESCRIPTOR_D else 16
     if efer & EFER_LMA:
         kind = "compatibility"
     else:
         kind = "protected" if cr0 & CR0_PE else "real"
     linear = (base + ip) & 0xFFFFFFFF
-    return Place(f"{bits}-bit {kind} mode", bits, cs, base, ip, linear)
+    return Range(f"{bits}-bit {kind} mode", bits, cs, base, ip, linear)
 
 
 def code_segment():

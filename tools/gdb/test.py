@@ -68,7 +68,7 @@ def go(symbol):
 
 
 def step():
-    """Steps one instruction and returns the new Place; checks what is shown."""
+    """Steps one instruction and returns the new Range; checks what is shown."""
     before = place()
     shown = gdb.execute("stepi", to_string=True)
     here = place()

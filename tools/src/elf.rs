@@ -3,7 +3,7 @@
 //! Source: ELF-64 Object File Format 1.5. The loader checks the same rules
 //! again (`boot/elf.s`), but here there is room to say what is wrong.
 
-use crate::layout::{ELF_SECTORS_MAX, ONE_MIB, PACKAGES, PAGE_BYTES};
+use crate::layout::{ELF_SECTORS_MAX, ONE_MIB, MODULE_TYPES, PAGE_BYTES};
 use crate::{SECTOR, relocate, sectors};
 use std::borrow::Cow;
 use std::fmt;
@@ -27,7 +27,7 @@ const PN_XNUM: u16 = 0xffff;
 /// The most program headers that the loader has room for, besides those of a
 /// command line and a ramdisk.
 pub const HEADERS_MAX: usize =
-    ((ELF_SECTORS_MAX * SECTOR as u64 - E_BYTES) / P_BYTES - PACKAGES) as usize;
+    ((ELF_SECTORS_MAX * SECTOR as u64 - E_BYTES) / P_BYTES - MODULE_TYPES) as usize;
 /// Where a position-independent kernel goes that was linked to address 0.
 const BASE: u64 = 0x20_0000;
 

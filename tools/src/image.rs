@@ -3,8 +3,8 @@
 use crate::elf::Kernel;
 use crate::layout::*;
 use crate::manifest::Manifest;
-use crate::places::{self, Places};
-use crate::{LOADER, SECTOR, disk, sectors, sum};
+use crate::address_space::{self, AddressSpace};
+use crate::{LOADER, SECTOR, disk, checksum, disk, sectors};
 use std::path::Path;
 
 /// What a floppy disk of 1.44 MB holds.
@@ -20,18 +20,18 @@ pub struct Image {
 
 /// What a kernel may be given along; nothing where it is empty.
 #[derive(Clone, Debug, Default)]
-pub struct Packages {
+pub struct Options {
     /// A text for the kernel.
     pub command_line: String,
     /// A file's bytes.
     pub ramdisk: Vec<u8>,
 }
 
-impl Packages {
+impl Options {
     /// Those that there are, each with the type of its program header.
     fn list(&self) -> Vec<(u64, &[u8])> {
         let all = [
-            (PT_PACKAGE, self.command_line.as_bytes()),
+            (PT_COMMAND_LINE, self.command_line.as_bytes()),
             (PT_RAMDISK, &self.ramdisk),
         ];
         all.into_iter()
@@ -46,9 +46,9 @@ impl Image {
     pub fn new(
         kernel: &Kernel,
         manifest: &Manifest,
-        packages: &Packages,
-    ) -> Result<Self, places::Error> {
-        let places = Places::choose(kernel, manifest)?;
+        packages: &Options,
+    ) -> Result<Self, address_space::Error> {
+        let places = AddressSpace::choose(kernel, manifest)?;
         let (elf, elf_sectors) = kernel.reduced(&packages.list());
         let proof_sector = sectors(LOADER.len()) as u32;
         let proof_sectors = proof_sectors(elf_runs(&elf, elf_sectors));
@@ -57,9 +57,9 @@ impl Image {
         // One run for the headers, then the segments in runs of their own.
         let (headers, segments) = elf.split_at(elf_sectors * SECTOR);
         let segments_sector = kernel_sector + elf_sectors as u32;
-        let sums: Vec<u64> = sum::runs(headers, kernel_sector)
-            .chain(sum::runs(segments, segments_sector))
-            .map(|(first, bytes)| sum::run(bytes, first))
+        let sums: Vec<u64> = checksum::chunks(headers, kernel_sector)
+            .chain(checksum::chunks(segments, segments_sector))
+            .map(|(first, bytes)| checksum::chunk(bytes, first))
             .collect();
         let (proof, proof_sum) = proof(&sums, proof_sector);
 
@@ -68,15 +68,15 @@ impl Image {
         let mut put = |address: u64, field: &[u8]| {
             bytes[(address - STAGE1_BASE) as usize..][..field.len()].copy_from_slice(field);
         };
-        put(PROOF_SECTOR, &proof_sector.to_le_bytes());
-        put(PROOF_LEFT, &(proof_sectors as u32).to_le_bytes());
-        put(PROOF_SUM, &proof_sum.to_le_bytes());
+        put(CHECKSUMS_SECTOR, &proof_sector.to_le_bytes());
+        put(CHECKSUMS_SECTORS, &(proof_sectors as u32).to_le_bytes());
+        put(CHECKSUMS_CHECKSUM, &proof_sum.to_le_bytes());
         put(KERNEL_SECTOR, &kernel_sector.to_le_bytes());
-        put(KERNEL_LEFT, &(sectors(elf.len()) as u32).to_le_bytes());
+        put(KERNEL_SECTORS, &(sectors(elf.len()) as u32).to_le_bytes());
         put(ELF_SECTORS, &(elf_sectors as u32).to_le_bytes());
         put(ALLOW_WX, &u32::from(kernel.writable_code).to_le_bytes());
         put(STACK_PAGES, &(places.stack_pages as u32).to_le_bytes());
-        put(FRAMES_KNOWN, &places.frames().to_le_bytes());
+        put(MAX_FRAME, &places.frames().to_le_bytes());
         for (address, place) in [
             (INFO_ADDRESS, places.boot_info),
             (STACK_GUARD, places.stack),
@@ -86,8 +86,8 @@ impl Image {
             put(address + 8, &place.last.to_le_bytes());
         }
 
-        let stage2_sum = sum::stage2(&bytes[SECTOR..]);
-        bytes[(STAGE2_SUM - STAGE1_BASE) as usize..][..4]
+        let stage2_sum = checksum::stage2(&bytes[SECTOR..]);
+        bytes[(STAGE2_CHECKSUM - STAGE1_BASE) as usize..][..4]
             .copy_from_slice(&stage2_sum.to_le_bytes());
 
         bytes.extend(proof);
@@ -126,15 +126,15 @@ impl Image {
 /// How many runs the reduced ELF has: one for its headers, the rest for the
 /// segments.
 fn elf_runs(elf: &[u8], elf_sectors: usize) -> usize {
-    1 + (sectors(elf.len()) - elf_sectors).div_ceil(RUN_SECTORS as usize)
+    1 + (sectors(elf.len()) - elf_sectors).div_ceil(CHUNK_SECTORS as usize)
 }
 
 /// How many sectors the sums of so many runs take: full pieces, and what the
 /// last one needs, whose last slot proves nothing.
 fn proof_sectors(runs: usize) -> usize {
-    let pieces = runs.div_ceil(PIECE_SUMS as usize);
-    let last = runs - (pieces - 1) * PIECE_SUMS as usize;
-    (pieces - 1) * RUN_SECTORS as usize + sectors(last * SUM_BYTES as usize)
+    let pieces = runs.div_ceil(BLOCK_CHECKSUMS as usize);
+    let last = runs - (pieces - 1) * BLOCK_CHECKSUMS as usize;
+    (pieces - 1) * CHUNK_SECTORS as usize + sectors(last * CHECKSUM_BYTES as usize)
 }
 
 /// The proof as it stands on the disk, and the sum of its first piece. From
@@ -142,16 +142,16 @@ fn proof_sectors(runs: usize) -> usize {
 fn proof(sums: &[u64], proof_sector: u32) -> (Vec<u8>, u64) {
     let mut proof = Vec::new();
     let mut next = None;
-    for (n, piece) in sums.chunks(PIECE_SUMS as usize).enumerate().rev() {
+    for (n, piece) in sums.chunks(BLOCK_CHECKSUMS as usize).enumerate().rev() {
         let mut bytes: Vec<u8> = piece
             .iter()
             .chain(&next)
             .flat_map(|sum| sum.to_le_bytes())
             .collect();
         bytes.resize(sectors(bytes.len()) * SECTOR, 0);
-        next = Some(sum::run(
+        next = Some(checksum::chunk(
             &bytes,
-            proof_sector + (n as u64 * RUN_SECTORS) as u32,
+            proof_sector + (n as u64 * CHUNK_SECTORS) as u32,
         ));
         bytes.append(&mut proof);
         proof = bytes;

@@ -4,8 +4,8 @@
 //! The loader's bytes are inside this crate, so it works alone and anywhere.
 //! The way of the data: [`elf`] reads and checks the kernel, with [`relocate`]
 //! where it is position-independent; [`manifest`] reads what its `Cargo.toml`
-//! asks for, [`places`] decides on virtual addresses; [`image`] lays out the
-//! disk with the help of [`sum`] and [`disk`], [`output`] writes it; [`run`]
+//! asks for, [`address_space`] decides on virtual addresses; [`image`] lays out the
+//! disk with the help of [`checksum`] and [`disk`], [`output`] writes it; [`run`]
 //! and [`test`] boot it in [`qemu`], `usb` puts it on a stick. [`new`] makes
 //! a new kernel to begin with.
 
@@ -16,11 +16,11 @@ mod json;
 pub mod manifest;
 pub mod new;
 pub mod output;
-pub mod places;
+pub mod address_space;
 pub mod qemu;
 pub mod relocate;
 pub mod run;
-pub mod sum;
+pub mod checksum;
 pub mod test;
 #[cfg(target_os = "linux")]
 pub mod usb;

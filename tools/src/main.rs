@@ -1,7 +1,7 @@
 //! The command line.
 
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options};
 use siso_image::manifest::Manifest;
 use siso_image::{LOADER_ELF, layout, new, output, qemu, run, test};
 use std::ffi::OsString;
@@ -65,39 +65,39 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     }
     match name.as_str() {
         "build" => {
-            let recipe = Recipe::take(&mut args, no_manifest)?;
+            let options = ImageOptions::take(&mut args, no_manifest)?;
             let output = take_output(&mut args)?;
-            let image = recipe.image(&only_kernel(&args)?)?;
+            let image = options.image(&only_kernel(&args)?)?;
             write(&output, &image.bytes)?;
             println!("{}", image.describe(&output));
             Ok(())
         }
         "run" => {
-            let recipe = Recipe::take(&mut args, Manifest::of_cargo)?;
+            let options = ImageOptions::take(&mut args, Manifest::of_cargo)?;
             let kernel = take_kernel(&mut args)?;
             if test::is_test(&kernel) {
-                return run_test(recipe, &kernel, args);
+                return run_test(options, &kernel, args);
             }
-            let flags = [recipe.manifest.run_args.clone(), args, more_flags()].concat();
-            let success = recipe.manifest.test_success_exit_code;
-            recipe.with_image(&kernel, |image| run::run(image, &flags, success))?
+            let flags = [options.manifest.run_args.clone(), args, more_flags()].concat();
+            let success = options.manifest.test_success_exit_code;
+            options.with_image(&kernel, |image| run::run(image, &flags, success))?
         }
         "test" => {
-            let recipe = Recipe::take(&mut args, Manifest::of_cargo)?;
+            let options = ImageOptions::take(&mut args, Manifest::of_cargo)?;
             let kernel = take_kernel(&mut args)?;
-            run_test(recipe, &kernel, args)
+            run_test(options, &kernel, args)
         }
         "picture" => {
-            let recipe = Recipe::take(&mut args, no_manifest)?;
+            let options = ImageOptions::take(&mut args, no_manifest)?;
             let output = take_output(&mut args)?;
-            recipe.with_image(&only_kernel(&args)?, |image| {
+            options.with_image(&only_kernel(&args)?, |image| {
                 run::picture(image, &output, &more_flags())
             })?
         }
         "usb" => {
-            let recipe = Recipe::take(&mut args, no_manifest)?;
+            let options = ImageOptions::take(&mut args, no_manifest)?;
             let kernel = take_kernel(&mut args)?;
-            usb(&recipe.image(&kernel)?, &only_device(&args)?)
+            usb(&options.image(&kernel)?, &only_device(&args)?)
         }
         "new" => match &args[..] {
             [folder] => new::make(Path::new(folder)),
@@ -126,19 +126,19 @@ fn no_manifest() -> Result<Manifest, String> {
 }
 
 /// What an image is made of, besides the kernel.
-struct Recipe {
+struct ImageOptions {
     wx: bool,
     manifest: Manifest,
-    packages: Packages,
+    packages: Options,
 }
 
-impl Recipe {
+impl ImageOptions {
     /// Takes the options out of the arguments; where they name no manifest,
     /// `usual` finds one.
     fn take(
         args: &mut Vec<String>,
         usual: fn() -> Result<Manifest, String>,
-    ) -> Result<Recipe, String> {
+    ) -> Result<ImageOptions, String> {
         // First of all, as this text may look like an option.
         let command_line = take_value(args, "--command-line")?.unwrap_or_default();
         let ramdisk = match take_value(args, "--ramdisk")? {
@@ -150,10 +150,10 @@ impl Recipe {
             None => usual()?,
         };
         let wx = args.iter().position(|arg| arg == "--wx");
-        Ok(Recipe {
+        Ok(ImageOptions {
             wx: wx.map(|at| args.remove(at)).is_some(),
             manifest,
-            packages: Packages {
+            packages: Options {
                 command_line,
                 ramdisk,
             },
@@ -193,16 +193,16 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Boots a kernel that tests itself. Words up to the first that begins with one
 /// dash are its command line, unless it has one already; the rest is for QEMU.
-fn run_test(mut recipe: Recipe, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
+fn run_test(mut options: ImageOptions, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
     let for_qemu = |word: &String| word.starts_with('-') && !word.starts_with("--");
     let end = words.iter().position(for_qemu).unwrap_or(words.len());
     let flags = [words.split_off(end), more_flags()].concat();
-    if recipe.packages.command_line.is_empty() {
-        recipe.packages.command_line = words.join(" ");
+    if options.packages.command_line.is_empty() {
+        options.packages.command_line = words.join(" ");
     }
     let limit = run::time_limit()?;
-    let run = |image: &Path| test::run(image, &recipe.manifest, limit, &flags);
-    if let Err(error) = recipe.with_image(kernel, run)? {
+    let run = |image: &Path| test::run(image, &options.manifest, limit, &flags);
+    if let Err(error) = options.with_image(kernel, run)? {
         let name = kernel.file_name().unwrap_or_default().to_string_lossy();
         eprintln!("siso-image: {name}: {error}");
         // The exit status of Cargo's own harness: others make Cargo wonder.

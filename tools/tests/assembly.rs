@@ -17,7 +17,7 @@ fn no_dollar_sign_is_missing() {
         BDA_KEY_HEAD..BDA_KEY_TAIL + 2,
         REGIONS_BASE..ELF_BASE + ELF_SECTORS_MAX * SECTOR_BYTES,
         STAGE1_BASE..VARIABLES_END,
-        IDENTITY_BASE..LOW_MEMORY_END,
+        IDENTITY_PML4..LOW_MEMORY_END,
     ];
     let mut seen = 0;
     for (line, address) in absolute_operands(&listing()) {
@@ -69,10 +69,10 @@ fn listing() -> String {
     let folder = Folder::new();
     let loader = folder.0.join("loader.elf");
     fs::write(&loader, LOADER_ELF).expect("a file can be written");
-    let output = Command::new(top().join("tools/list"))
+    let output = Command::new(top().join("tools/disasm"))
         .args([&loader, &kernel("seed")])
         .output()
-        .expect("tools/list starts");
+        .expect("tools/disasm starts");
     assert!(
         output.status.success(),
         "{}",

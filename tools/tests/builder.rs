@@ -5,7 +5,7 @@ mod common;
 
 use common::{Folder, image, kernel, plain};
 use siso_image::elf::Kernel;
-use siso_image::layout::{ONE_MIB, RUN_SECTORS};
+use siso_image::layout::{ONE_MIB, CHUNK_SECTORS};
 use siso_image::{LOADER, SECTOR};
 use std::fs;
 use std::path::Path;
@@ -128,7 +128,7 @@ fn relocations() {
     }
 }
 
-/// Places that a manifest asks for and that cannot be.
+/// AddressSpace that a manifest asks for and that cannot be.
 #[test]
 fn impossible_places() {
     let folder = Folder::new();
@@ -384,7 +384,7 @@ fn everything_that_is_read_lies_in_front() {
             .iter()
             .all(|&byte| byte == 0)
     );
-    assert!(image.used_sectors < RUN_SECTORS as usize);
+    assert!(image.used_sectors < CHUNK_SECTORS as usize);
     assert!(image.bytes.starts_with(&LOADER[..3]));
 }
 

@@ -5,7 +5,7 @@ mod common;
 use common::looping::full;
 use common::{Disk, LONG, Random, bochs, fails, field, image, refusal, row};
 use siso_image::SECTOR;
-use siso_image::layout::{KERNEL_LEFT, KERNEL_SECTOR, PROOF_SECTOR};
+use siso_image::layout::{KERNEL_SECTORS, KERNEL_SECTOR, CHECKSUMS_SECTOR};
 use std::ops::Range;
 use std::thread::sleep;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn stage_2() {
 fn the_sums() {
     // What stands in the table beside the two sums must be right, too.
     flipped(
-        |bytes| field(bytes, PROOF_SECTOR),
+        |bytes| field(bytes, CHECKSUMS_SECTOR),
         "E8 wrong data on the disk: sectors ",
     );
 }
@@ -79,11 +79,11 @@ struct Parts {
 }
 
 fn parts(bytes: &[u8]) -> Parts {
-    let proof = field(bytes, PROOF_SECTOR);
+    let proof = field(bytes, CHECKSUMS_SECTOR);
     let kernel = field(bytes, KERNEL_SECTOR);
     Parts {
         stage2: 1..proof,
-        kernel: proof..kernel + field(bytes, KERNEL_LEFT),
+        kernel: proof..kernel + field(bytes, KERNEL_SECTORS),
     }
 }
 

@@ -354,7 +354,7 @@ fn low_memory() {
         case(
             "INT 12h reports too little",
             &[("kib", 203)],
-            Says("E3 less than 204 KiB"),
+            Says("E3 less than 216 KiB"),
         ),
     ]);
 }
@@ -485,7 +485,7 @@ fn keys() {
     const KEY_TAIL: u64 = 0x41c;
     for (setting, sentence) in [
         (("reads_fail", 0xffff), "E1 disk read"),
-        (("kib", 100), "E3 less than 204 KiB of low memory"),
+        (("kib", 100), "E3 less than 216 KiB of low memory"),
     ] {
         let bios = BadBios::new(&[("key_before", 1), setting]);
         let (disk, folder) = (Disk::of("seed"), Folder::new());

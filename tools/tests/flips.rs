@@ -75,7 +75,7 @@ fn stage_2_and_its_header() {
 fn what_proves_the_kernel_and_its_headers() {
     let bytes = image(KERNEL);
     let segments = field(&bytes, KERNEL_SECTOR) + field(&bytes, ELF_SECTORS);
-    let bits = bits_of(field(&bytes, PROOF_SECTOR)..segments);
+    let bits = bits_of(field(&bytes, CHECKSUMS_SECTOR)..segments);
     all_are(
         "the sums and headers",
         &flip(&bits, NO_HANG),
@@ -88,7 +88,7 @@ fn what_proves_the_kernel_and_its_headers() {
 fn the_kernel() {
     let bytes = image(KERNEL);
     let first = field(&bytes, KERNEL_SECTOR) + field(&bytes, ELF_SECTORS);
-    let end = field(&bytes, KERNEL_SECTOR) + field(&bytes, KERNEL_LEFT);
+    let end = field(&bytes, KERNEL_SECTOR) + field(&bytes, KERNEL_SECTORS);
     let bits = sample_of(first..end, if full() { 2000 } else { 100 });
     all_are(
         "the kernel",

@@ -18,13 +18,13 @@ const SENTENCE: &str = "E14 the image header is invalid";
 type Field = (u64, usize);
 
 // The fields, by the names of the layout.
-const PROOF: Field = (PROOF_SECTOR, 4);
-const PROOF_SECTORS: Field = (PROOF_LEFT, 4);
+const PROOF: Field = (CHECKSUMS_SECTOR, 4);
+const PROOF_SECTORS: Field = (CHECKSUMS_SECTORS, 4);
 const KERNEL: Field = (KERNEL_SECTOR, 4);
-const KERNEL_SECTORS: Field = (KERNEL_LEFT, 4);
+const KERNEL_SECTORS: Field = (KERNEL_SECTORS, 4);
 const HEADERS: Field = (ELF_SECTORS, 4);
 const STACK: Field = (STACK_PAGES, 4);
-const FRAMES: Field = (FRAMES_KNOWN, 4);
+const FRAMES: Field = (MAX_FRAME, 4);
 const INFO_FIRST: Field = (INFO_ADDRESS, 8);
 const INFO_LAST: Field = (INFO_ADDRESS + 8, 8);
 const GUARD_FIRST: Field = (STACK_GUARD, 8);
@@ -33,9 +33,9 @@ const PHYSICAL_FIRST: Field = (PHYSICAL_OFFSET, 8);
 const PHYSICAL_LAST: Field = (PHYSICAL_OFFSET + 8, 8);
 
 // Where the image builder puts things.
-const INFO_HERE: u64 = SLOT_BOOT_INFO * SLOT_BYTES;
+const INFO_HERE: u64 = PML4_BOOT_INFO * PML4_ENTRY_BYTES;
 const GUARD_HERE: u64 = INFO_HERE + STACK_OFFSET - PAGE_BYTES;
-const PHYSICAL_HERE: u64 = SLOT_PHYSICAL * SLOT_BYTES;
+const PHYSICAL_HERE: u64 = PML4_PHYSICAL * PML4_ENTRY_BYTES;
 
 /// Not canonical: bit 47 is set, the ones above it are not.
 const NOT_CANONICAL: u64 = 1 << 47;
@@ -48,8 +48,8 @@ fn boot(changes: &[(Field, u64)]) -> Machine {
         let at = (address - STAGE1_BASE) as usize;
         bytes[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
     }
-    let sum = sum::stage2(&bytes[SECTOR..LOADER.len()]);
-    let at = (STAGE2_SUM - STAGE1_BASE) as usize;
+    let sum = checksum::stage2(&bytes[SECTOR..LOADER.len()]);
+    let at = (STAGE2_CHECKSUM - STAGE1_BASE) as usize;
     bytes[at..][..4].copy_from_slice(&sum.to_le_bytes());
     Disk::new(&bytes).boot(&EXIT)
 }

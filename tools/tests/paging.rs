@@ -6,10 +6,10 @@ mod common;
 use common::pages::Pages;
 use common::{Disk, LONG, kernel};
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options};
 use siso_image::layout::{ONE_MIB, PAGE_BYTES, SWITCH_PAGE};
 use siso_image::manifest::Manifest;
-use siso_image::places::Places;
+use siso_image::address_space::AddressSpace;
 use siso_image::qemu::Machine;
 
 const BOOT_INFO: u64 = 0x100_0000_0000;
@@ -25,8 +25,8 @@ fn tables_are_right(name: &str, arguments: &[&str]) -> (Machine, Pages, Disk) {
 fn tables_as_asked(name: &str, manifest: &Manifest, arguments: &[&str]) -> (Machine, Pages, Disk) {
     let file = std::fs::read(kernel(name)).expect("the kernel can be read");
     let kernel = Kernel::parse(&file, false).expect("the kernel is a good one");
-    let places = Places::choose(&kernel, manifest).expect("there is room for all");
-    let image = Image::new(&kernel, manifest, &Packages::default());
+    let places = AddressSpace::choose(&kernel, manifest).expect("there is room for all");
+    let image = Image::new(&kernel, manifest, &Options::default());
     let disk = Disk::new(&image.expect("there is room for all").bytes);
     let mut machine = disk.boot(arguments);
     machine.wait_for_rest(LONG).expect("it comes to rest");

@@ -10,7 +10,7 @@ pub mod looping;
 pub mod pages;
 
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options};
 use siso_image::layout::STAGE1_BASE;
 use siso_image::manifest::Manifest;
 use siso_image::qemu::{Machine, temporary_folder};
@@ -163,7 +163,7 @@ pub fn image(name: &str) -> Vec<u8> {
 
 /// An image of a kernel that asks for nothing and is given nothing along.
 pub fn plain(kernel: &Kernel) -> Image {
-    Image::new(kernel, &Manifest::default(), &Packages::default()).expect("there is room for all")
+    Image::new(kernel, &Manifest::default(), &Options::default()).expect("there is room for all")
 }
 
 /// Boots a test kernel that checks itself and leaves QEMU; returns what came

@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// A place for a value that is not known before the kernel runs.
-pub struct Once<T> {
+pub struct OnceCell<T> {
     state: AtomicU8,
     value: UnsafeCell<Option<T>>,
 }
@@ -15,12 +15,12 @@ const SET: u8 = 2;
 
 // SAFETY: only the caller of `set` that finds it empty writes the value, and
 // nobody reads it before that is done.
-unsafe impl<T: Send + Sync> Sync for Once<T> {}
+unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
 
-impl<T: Copy> Once<T> {
+impl<T: Copy> OnceCell<T> {
     /// A place that is still empty.
     pub const fn new() -> Self {
-        Once {
+        OnceCell {
             state: AtomicU8::new(EMPTY),
             value: UnsafeCell::new(None),
         }
@@ -50,11 +50,11 @@ impl<T: Copy> Once<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Once;
+    use super::OnceCell;
 
     #[test_case]
     fn is_empty_until_it_is_set() {
-        let once = Once::new();
+        let once = OnceCell::new();
         assert_eq!(once.get(), None);
         once.set(7);
         assert_eq!(once.get(), Some(7));

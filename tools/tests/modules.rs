@@ -5,7 +5,7 @@ mod common;
 use common::{Disk, LONG, Random, fails, field, kernel, passes_with};
 use siso_image::SECTOR;
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options};
 use siso_image::layout::KERNEL_SECTOR;
 use siso_image::manifest::Manifest;
 use std::fs;
@@ -15,7 +15,7 @@ const PHYSICAL: u64 = 0x180_0000_0000;
 fn image(name: &str, command_line: &str, ramdisk: Vec<u8>) -> Vec<u8> {
     let file = fs::read(kernel(name)).expect("the kernel can be read");
     let kernel = Kernel::parse(&file, false).expect("it is a good kernel");
-    let packages = Packages {
+    let packages = Options {
         command_line: command_line.into(),
         ramdisk,
     };

@@ -10,11 +10,11 @@ use common::bad_bios::BadBios;
 use common::looping::{BOOTS, NO_HANG, Outcomes, full, run_and_look};
 use common::{Disk, Folder, Random, field, kernel, kernel_that_resets, plain, row};
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Packages};
+use siso_image::image::{Image, Options};
 use siso_image::layout::*;
 use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
-use siso_image::{SECTOR, sum};
+use siso_image::{SECTOR, checksum};
 use std::fs;
 
 /// Where the last segment of the changed kernels was linked to.
@@ -84,10 +84,10 @@ fn mutate(file: &mut [u8], random: &mut Random) {
             14 => theirs(16)
                 .wrapping_add(theirs(40))
                 .wrapping_sub(random.below(2)), // and end
-            15 => PT_PACKAGE - 1 + random.below(4),
+            15 => PT_COMMAND_LINE - 1 + random.below(4),
             16 | 17 => {
                 let places = MEMORY.map(|(_, end, _)| end);
-                let slots = [SLOT_BOOT_INFO, SLOT_PHYSICAL].map(|slot| slot * SLOT_BYTES);
+                let slots = [PML4_BOOT_INFO, PML4_PHYSICAL].map(|slot| slot * PML4_ENTRY_BYTES);
                 let places = [&places[..], &slots].concat();
                 places[random.below(places.len() as u64) as usize] + random.below(7) * 0x1000
                     - 0x3000
@@ -149,7 +149,7 @@ fn the_image_builder() {
             Ok(kernel) => {
                 rules_are_kept(&kernel);
                 let manifest = Manifest::default();
-                match Image::new(&kernel, &manifest, &Packages::default()) {
+                match Image::new(&kernel, &manifest, &Options::default()) {
                     Err(error) => {
                         one_sentence(&error.to_string());
                         refused += 1;
@@ -273,7 +273,7 @@ impl Changed {
         let image = plain(&Kernel::parse(&file, false).expect("it is a good kernel")).bytes;
         let mut bios = BadBios::new(&[
             ("mutants", 1),
-            ("mutant_proof", field(&image, PROOF_SECTOR) as u32),
+            ("mutant_proof", field(&image, CHECKSUMS_SECTOR) as u32),
             ("mutant_elf", field(&image, KERNEL_SECTOR) as u32),
             ("e820_mode", 1),
             ("e820_count", MEMORY.len() as u32),
@@ -295,7 +295,7 @@ impl Changed {
     fn add(&mut self, change: impl FnOnce(&mut [u8])) {
         let sector = |number: usize| number * SECTOR..(number + 1) * SECTOR;
         let (proof, elf) = (
-            field(&self.image, PROOF_SECTOR),
+            field(&self.image, CHECKSUMS_SECTOR),
             field(&self.image, KERNEL_SECTOR),
         );
         let mut image = self.image[..(elf + 1) * SECTOR].to_vec();
@@ -303,13 +303,13 @@ impl Changed {
         let mut headers = self.image[sector(elf)].to_vec();
         change(&mut headers);
         put(elf * SECTOR, &headers);
-        let headers = sum::run(&headers, elf as u32).to_le_bytes();
+        let headers = checksum::chunk(&headers, elf as u32).to_le_bytes();
         put(proof * SECTOR, &headers);
-        let sums = sum::run(&image[sector(proof)], proof as u32).to_le_bytes();
-        let at = (PROOF_SUM - STAGE1_BASE) as usize;
+        let sums = checksum::chunk(&image[sector(proof)], proof as u32).to_le_bytes();
+        let at = (CHECKSUMS_CHECKSUM - STAGE1_BASE) as usize;
         image[at..][..8].copy_from_slice(&sums);
-        let stage2 = sum::stage2(&image[SECTOR..proof * SECTOR]).to_le_bytes();
-        let at = (STAGE2_SUM - STAGE1_BASE) as usize;
+        let stage2 = checksum::stage2(&image[SECTOR..proof * SECTOR]).to_le_bytes();
+        let at = (STAGE2_CHECKSUM - STAGE1_BASE) as usize;
         image[at..][..4].copy_from_slice(&stage2);
         for number in [0, 1, proof, elf] {
             self.bios.append(&image[sector(number)]);
@@ -369,9 +369,9 @@ fn stage_2() {
 #[test]
 fn stage_2_and_segments_in_its_places() {
     const VADDR: usize = EHDR + 2 * PHDR + 16;
-    let info = SLOT_BOOT_INFO * SLOT_BYTES;
-    let stack_end = info + STACK_OFFSET + USUAL_PAGES * PAGE_BYTES;
-    let physical = SLOT_PHYSICAL * SLOT_BYTES;
+    let info = PML4_BOOT_INFO * PML4_ENTRY_BYTES;
+    let stack_end = info + STACK_OFFSET + DEFAULT_STACK_PAGES * PAGE_BYTES;
+    let physical = PML4_PHYSICAL * PML4_ENTRY_BYTES;
     let physical_end = physical + FRAMES_MAX * PAGE_BYTES;
     let beside = [info - 0x5000, stack_end, physical - 0x5000, physical_end];
     let mut inside = vec![info - 0x4000, info, info + PAGE_BYTES, info + STACK_OFFSET];

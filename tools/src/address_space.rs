@@ -18,7 +18,7 @@ const STACK_PAGES_MAX: u64 = 0x4_0000;
 
 /// Consecutive virtual addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Range {
     name: &'static str,
     /// The first address.
     pub first: u64,
@@ -28,30 +28,30 @@ pub struct Place {
 
 /// All that the loader maps besides the kernel and the first MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct AddressSpace {
     /// One page.
-    pub boot_info: Place,
+    pub boot_info: Range,
     /// The stack, and below it a page that stays unmapped.
-    pub stack: Place,
+    pub stack: Range,
     /// Pages of the stack.
     pub stack_pages: u64,
     /// Physical memory: 4 TiB, or what there is room for, 4 GiB at least.
-    pub physical: Place,
+    pub physical: Range,
 }
 
 /// Why a place is no good.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Error {
-    Unaligned(Place, u64),
-    NotCanonical(Place),
-    TooLow(Place),
-    Overlap(Place, Place),
+    Unaligned(Range, u64),
+    NotCanonical(Range),
+    TooLow(Range),
+    Overlap(Range, Range),
     StackTooLarge(u64),
     NoRoom(&'static str),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{} ({:#x} to {:#x})", self.name, self.first, self.last)
     }
@@ -83,16 +83,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl Place {
-    fn new(name: &'static str, first: u64, bytes: u64) -> Place {
-        Place {
+impl Range {
+    fn new(name: &'static str, first: u64, bytes: u64) -> Range {
+        Range {
             name,
             first,
             last: first.wrapping_add(bytes - 1),
         }
     }
 
-    fn overlaps(&self, other: &Place) -> bool {
+    fn overlaps(&self, other: &Range) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 
@@ -111,19 +111,19 @@ impl Place {
     }
 }
 
-impl Places {
+impl AddressSpace {
     /// Chooses the places: as the manifest wants them, else the usual ones,
     /// moved up by 512 GiB as long as something else is there.
-    pub fn choose(kernel: &Kernel, manifest: &Manifest) -> Result<Places, Error> {
-        let stack_pages = manifest.stack_pages.unwrap_or(USUAL_PAGES);
+    pub fn choose(kernel: &Kernel, manifest: &Manifest) -> Result<AddressSpace, Error> {
+        let stack_pages = manifest.stack_pages.unwrap_or(DEFAULT_STACK_PAGES);
         if stack_pages > STACK_PAGES_MAX {
             return Err(Error::StackTooLarge(stack_pages));
         }
         let stack_bytes = (stack_pages + 1) * PAGE_BYTES;
-        let boot_info = |first| Place::new("the boot info", first, PAGE_BYTES);
-        let stack = |first| Place::new("the stack", first, stack_bytes);
+        let boot_info = |first| Range::new("the boot info", first, PAGE_BYTES);
+        let stack = |first| Range::new("the stack", first, stack_bytes);
 
-        let mut taken: Vec<Place> = kernel
+        let mut taken: Vec<Range> = kernel
             .segments
             .iter()
             .map(|s| pages_of(&s.header))
@@ -136,7 +136,7 @@ impl Places {
             let next = above.filter(|&above| above > first).min();
             let room = next.unwrap_or(end_of_half(first)).wrapping_sub(first);
             let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(LARGE_PAGE_BYTES - 1);
-            Place::new("physical memory", first, bytes)
+            Range::new("physical memory", first, bytes)
         });
         taken.extend(asked);
 
@@ -147,7 +147,7 @@ impl Places {
         let boot_info = match manifest.boot_info_address {
             Some(address) => boot_info(address),
             None => boot_info(free(
-                SLOT_BOOT_INFO,
+                PML4_BOOT_INFO,
                 boot_info_bytes,
                 &taken,
                 "the boot info",
@@ -162,11 +162,11 @@ impl Places {
         let physical = match asked {
             Some(place) => place,
             None => {
-                let first = free(SLOT_PHYSICAL, PHYSICAL_BYTES, &taken, "physical memory")?;
-                Place::new("physical memory", first, PHYSICAL_BYTES)
+                let first = free(PML4_PHYSICAL, PHYSICAL_BYTES, &taken, "physical memory")?;
+                Range::new("physical memory", first, PHYSICAL_BYTES)
             }
         };
-        let places = Places {
+        let places = AddressSpace {
             boot_info,
             stack,
             stack_pages,
@@ -187,7 +187,7 @@ impl Places {
             (self.stack, PAGE_BYTES),
             (self.physical, LARGE_PAGE_BYTES),
         ];
-        let mut before: Vec<Place> = kernel
+        let mut before: Vec<Range> = kernel
             .segments
             .iter()
             .map(|s| pages_of(&s.header))
@@ -216,10 +216,10 @@ fn end_of_half(address: u64) -> u64 {
 }
 
 /// The pages that a segment is in.
-fn pages_of(header: &crate::elf::Header) -> Place {
+fn pages_of(header: &crate::elf::Header) -> Range {
     let first = header.vaddr & !(PAGE_BYTES - 1);
     let last = (header.vaddr + (header.memsz - 1)) | (PAGE_BYTES - 1);
-    Place {
+    Range {
         name: "a segment of the kernel",
         first,
         last,
@@ -228,13 +228,13 @@ fn pages_of(header: &crate::elf::Header) -> Place {
 
 /// The first entry of level 4, from this one on, at which so many bytes are
 /// free in 512 GiB that nothing else is in.
-fn free(slot: u64, bytes: u64, taken: &[Place], name: &'static str) -> Result<u64, Error> {
-    let whole = bytes.next_multiple_of(SLOT_BYTES);
+fn free(slot: u64, bytes: u64, taken: &[Range], name: &'static str) -> Result<u64, Error> {
+    let whole = bytes.next_multiple_of(PML4_ENTRY_BYTES);
     // The lower half of the addresses has 256 entries.
     (slot..256)
-        .map(|slot| slot * SLOT_BYTES)
+        .map(|slot| slot * PML4_ENTRY_BYTES)
         .find(|&first| {
-            let place = Place::new(name, first, whole);
+            let place = Range::new(name, first, whole);
             place.check().is_ok() && !taken.iter().any(|other| place.overlaps(other))
         })
         .ok_or(Error::NoRoom(name))

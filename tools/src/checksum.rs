@@ -2,7 +2,7 @@
 //!
 //! What each of them catches, and what it cannot, is told in `docs/disk.md`.
 
-use crate::layout::{RUN_SECTORS, SUM_FACTOR, SUM_LINE, SUM2_FACTOR};
+use crate::layout::{CHUNK_SECTORS, CHECKSUM_FACTOR, SUM_LINE, STAGE2_FACTOR};
 use crate::{SECTOR, sectors};
 
 /// The sum of stage 2, as `boot/stage1.s` computes it: each step takes a
@@ -10,7 +10,7 @@ use crate::{SECTOR, sectors};
 pub fn stage2(bytes: &[u8]) -> u32 {
     bytes.as_chunks().0.iter().fold(0, |sum: u32, &word| {
         (sum ^ u32::from_le_bytes(word))
-            .wrapping_mul(SUM2_FACTOR as u32)
+            .wrapping_mul(STAGE2_FACTOR as u32)
             .swap_bytes()
     })
 }
@@ -20,7 +20,7 @@ pub fn stage2(bytes: &[u8]) -> u32 {
 pub fn run(bytes: &[u8], first: u32) -> u64 {
     let (lines, _) = bytes.as_chunks::<{ SUM_LINE as usize }>();
     lines.iter().fold(u64::from(first), |sum, line| {
-        let step = |sum: u64, &word| (sum ^ u64::from_le_bytes(word)).wrapping_mul(SUM_FACTOR);
+        let step = |sum: u64, &word| (sum ^ u64::from_le_bytes(word)).wrapping_mul(CHECKSUM_FACTOR);
         line.as_chunks().0.iter().fold(sum, step).swap_bytes()
     })
 }
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8], first: u32) -> u64 {
 /// Splits whole sectors that begin at sector `first` of the disk into runs of
 /// what one call of the BIOS may read, each with the sector it begins at.
 pub fn runs(bytes: &[u8], first: u32) -> impl Iterator<Item = (u32, &[u8])> {
-    let run = RUN_SECTORS as usize;
+    let run = CHUNK_SECTORS as usize;
     (0..sectors(bytes.len()).div_ceil(run)).map(move |n| {
         let from = n * run * SECTOR;
         let to = bytes.len().min(from + run * SECTOR);
