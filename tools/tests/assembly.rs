@@ -42,6 +42,31 @@ fn a_missing_dollar_sign_is_found() {
     assert_eq!(absolute_operands(fine).count(), 0);
 }
 
+/// Words to I/O ports: a UART of today takes the first byte of one and loses
+/// the other.
+#[test]
+fn ports_are_written_a_byte_at_a_time() {
+    let listing = listing();
+    let outputs: Vec<&str> = listing.lines().filter(|line| is_output(line)).collect();
+    assert!(outputs.len() > 5, "the listing is read: {outputs:?}");
+    for line in outputs {
+        assert!(line.contains("%al,"), "{line}");
+    }
+}
+
+fn is_output(line: &str) -> bool {
+    let instruction = line.split_once(":\t").map_or("", |(_, rest)| rest.trim());
+    let name = instruction.split(' ').next().unwrap_or_default();
+    ["out", "outb", "outw", "outl"].contains(&name)
+}
+
+#[test]
+fn outputs_are_found() {
+    assert!(is_output("    7c01:\tout    %ax,(%dx)"));
+    assert!(is_output("    7c01:\tout    %al,$0xe9"));
+    assert!(!is_output("        out     %ax, %dx"));
+}
+
 fn listing() -> String {
     let folder = Folder::new();
     let loader = folder.0.join("loader.elf");

@@ -227,6 +227,18 @@ pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     );
 }
 
+/// What the loader has said last of why it starts no kernel: a code, then
+/// words. Other lines may follow it.
+pub fn refusal(serial: &str) -> Option<&str> {
+    let is_refusal = |line: &&str| {
+        let code = line
+            .strip_prefix('E')
+            .and_then(|line| line.split(' ').next());
+        code.is_some_and(|code| code.parse::<u32>().is_ok())
+    };
+    serial.lines().rev().find(is_refusal)
+}
+
 /// Waits until all three channels say this, at the beginning of a line.
 pub fn says(machine: &mut Machine, sentence: &str) {
     let serial = machine.wait_for_serial(LONG, |serial| serial.contains(sentence));
