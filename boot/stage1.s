@@ -38,8 +38,8 @@ tries_left:
         .org    stage1 + 0x5a
 
 # ANCHOR: entry
-start:  xor     %ax, %ax                # CS may be 07C0h: up to stage 2 all jumps
-        mov     %ax, %ds                # are relative, so that does not matter
+start:  xor     %eax, %eax              # CS may be 07C0h: that does not matter to
+        mov     %ax, %ds                # relative jumps, and there are no others
         mov     %ax, %es
         mov     %ax, %ss                # no interrupt can come before the next
         mov     $STACK_TOP, %sp         # instruction has set SP, too
@@ -51,8 +51,7 @@ start:  xor     %ax, %ax                # CS may be 07C0h: up to stage 2 all jum
 # ANCHOR_END: entry
 
 # ANCHOR: verify
-.Lload: xor     %eax, %eax
-        inc     %ax                     # sector 1
+        inc     %ax                     # EAX = 1: the first sector of stage 2
         mov     $stage2_sectors, %cx
         mov     $STAGE2_BASE, %bx
         push    %bx
@@ -70,9 +69,10 @@ start:  xor     %ax, %ax                # CS may be 07C0h: up to stage 2 all jum
         cmp     $0x7fffffff, %ebp       # the image builder puts the checksum
         .globl  stage2_checksum_end     # into this instruction
 stage2_checksum_end:
-        je      stage2
-        decb    tries_left
-        jnz     .Lload
+        jne     .Lwrong
+        ljmp    $0, $stage2             # loads CS with 0
+.Lwrong:decb    tries_left
+        jnz     start                   # once more
         mov     $msg_stage2, %si
         # fall through
 # ANCHOR_END: verify
@@ -174,15 +174,16 @@ print:  cld                             # a BIOS call may return with DF = 1
 # its answer was seen to be wrong both ways.
         .globl  disk_read
 disk_read:
+        xor     %edi, %edi              # its upper half stays 0
         mov     %dl, %dh                # DH bit 7: 1 = LBA, 0 = CHS
 .Lmethod:
         mov     $CHUNK_SECTORS, %bp     # BP = the most for one call
 .Lpart: pushal                          # a BIOS may change any of them, and
         push    %es                     # AH=08h changes ES
-        movzwl  %bp, %edi
+        mov     %bp, %di
         cmp     %cx, %di
         jb      .Lmost
-        mov     %cx, %di                # EDI = how many this time
+        mov     %cx, %di                # DI = how many this time
 .Lmost: mov     %sp, %bp
         mov     %di, 2(%bp)             # into DI's place in what PUSHAL saved
         test    %dh, %dh
