@@ -8,7 +8,8 @@
 #
 # Sector 0 is also the master boot record (MBR). Bytes 0x03 to 0x59 are where a
 # floppy has its BIOS parameter block (BPB): firmware that takes a USB stick for
-# a floppy writes there, so they hold text and data, but no code. The disk
+# a floppy writes there, so they hold no code: texts, which may be garbled then,
+# and last of all data, past the fields that a floppy's BPB has. The disk
 # signature and the partition table begin at 0x1B8; the image builder fills
 # them in.
 
@@ -38,8 +39,8 @@ tries_left:
         .org    stage1 + 0x5a
 
 # ANCHOR: entry
-start:  xor     %eax, %eax              # CS may be 07C0h: that does not matter to
-        mov     %ax, %ds                # relative jumps, and there are no others
+start:  xor     %eax, %eax              # CS may be 07C0h: all jumps are relative
+        mov     %ax, %ds                # until the far jump to stage 2 sets it
         mov     %ax, %es
         mov     %ax, %ss                # no interrupt can come before the next
         mov     $STACK_TOP, %sp         # instruction has set SP, too
@@ -62,9 +63,9 @@ start:  xor     %eax, %eax              # CS may be 07C0h: that does not matter 
         mov     $stage2_dwords, %cx
         xor     %ebp, %ebp              # EBP = checksum. Each step can be undone,
 .Lsum:  lodsl                           # so one changed dword always changes
-        xor     %eax, %ebp              # the result; the multiplication makes
-        imul    $STAGE2_FACTOR, %ebp    # it depend on the dword's position,
-        rol     $1, %ebp                # and no bit stays the highest
+        xor     %eax, %ebp              # the result. The multiplication makes it
+        imul    $STAGE2_FACTOR, %ebp    # depend on the dword's position; the
+        rol     $1, %ebp                # rotation moves the highest bit, too
         loop    .Lsum
         cmp     $0x7fffffff, %ebp       # the image builder puts the checksum
         .globl  stage2_checksum_end     # into this instruction

@@ -529,7 +529,7 @@ fn memory_that_cannot_be() {
 /// What is left out is told; what ends there is not left out.
 #[test]
 fn memory_above_4_tib() {
-    const WORDS: &str = "memory above 4 TiB ignored";
+    const WORDS: &str = "memory above 4096 GiB ignored";
     const TIB: u64 = 1 << 40;
     for (last, ignored) in [
         ((5 * TIB, TIB, RAM, 1), true),
