@@ -129,7 +129,8 @@ fn read_errors_of_hard_disks() {
 
 #[test]
 fn read_errors_of_scsi() {
-    for adapter in ["virtio-scsi-pci", "lsi53c895a", "mptsas1068", "am53c974"] {
+    // On am53c974 SeaBIOS itself waits for the missing bytes without end.
+    for adapter in ["virtio-scsi-pci", "lsi53c895a", "mptsas1068"] {
         cannot_read_sectors(&format!("-device {adapter} -device scsi-hd,drive=d"));
     }
 }
