@@ -48,7 +48,11 @@ fn run_fails_with_a_kernel_that_faults() {
 /// Nor has one that goes on writing to the screen.
 #[test]
 fn run_fails_with_a_kernel_that_never_rests() {
-    let output = make(&["run", &argument("KERNEL", kernel("restless")), "TIMEOUT=5"]);
+    let output = make(&[
+        "run",
+        &argument("KERNEL", kernel("never_halts")),
+        "TIMEOUT=5",
+    ]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
     assert!(

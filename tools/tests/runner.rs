@@ -69,7 +69,7 @@ fn a_kernel_that_resets_the_machine() {
 #[test]
 fn a_kernel_that_hangs() {
     let limit = [("TIMEOUT", "3")];
-    let (output, said) = siso_image(&["test", path(&kernel("restless"))], &limit);
+    let (output, said) = siso_image(&["test", path(&kernel("never_halts"))], &limit);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("not done after 3 seconds"), "{said}");
 }
@@ -102,7 +102,7 @@ fn the_manifests_test_keys() {
 
     let folder = package("[package.metadata.bootimage]\ntest-timeout = 3");
     let settings = [("CARGO_MANIFEST_DIR", path(&folder.0))];
-    let (output, said) = siso_image(&["test", path(&kernel("restless"))], &settings);
+    let (output, said) = siso_image(&["test", path(&kernel("never_halts"))], &settings);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("not done after 3 seconds"), "{said}");
 }
