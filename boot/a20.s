@@ -23,7 +23,8 @@
 
 # a20_open - open the gate, or stop
 #
-# Out:       a20_method = 0 was open, 1 BIOS, 2 keyboard controller, 3 port 92h
+# Out:       a20_method = how it was opened the last time: 0 it was open, 1 BIOS,
+#            2 keyboard controller, 3 port 92h
 # Clobbers:  EAX, CX, DX, SI, FS
 # ANCHOR: a20
         .globl  a20_open

@@ -149,7 +149,7 @@ address_space:
 # is_ram - is this region RAM for a kernel to reach, if not to use?
 #
 # In:        RSI = region in the map
-# Out:       ZF  1 = usable memory, or the tables of ACPI
+# Out:       ZF  1 = usable memory, ACPI tables or ACPI NVS
 # Clobbers:  EAX
         .globl  is_ram
 is_ram: mov     8(%rsi), %eax

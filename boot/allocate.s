@@ -9,9 +9,10 @@
         .include "elf.inc"
         .include "paging.inc"
 
-        # Page tables that every kernel needs: the PML4; three each for the low
-        # MiB and the boot info; for the first 4 GiB of physical memory two
-        # PDPTs, five PDs and one page table, wherever they begin.
+        # Page tables that every kernel needs: the PML4; a PDPT, a PD and a page
+        # table each for the low MiB and the boot info; two PDPTs, five PDs and a
+        # page table for the first 4 GiB of physical memory, which may begin
+        # anywhere in a table.
         .set    TABLES_FIXED, 1 + 3 + 3 + 8
 
         .section .stage2, "ax"

@@ -9,7 +9,8 @@
 # BIOS services are 16-bit code. A BIOS call may change all that is its own in
 # real mode, and was seen to: every register, the direction flag, interrupts,
 # the GDT register, segment limits, and even the A20 gate. All of that is put
-# right here, and nowhere else.
+# right here. (`print` and `disk_read`, which make several calls in a row, save
+# their own registers between them.)
 
         .include "layout.inc"
         .include "cpu.inc"
@@ -31,7 +32,7 @@
 # bios_call - run a 16-bit routine in real mode
 #
 # In:        R8D = the routine; EAX, EBX, ECX, EDX, ESI, EDI as it wants them.
-#            It gets DS = ES = 0, IF = 1, DF = 0, CF = 0
+#            It gets all segment registers 0, IF = 1, DF = 0, CF = 0
 # Out:       EAX, EBX, ECX, EDX and CF as it left them
 # Clobbers:  RBP, R8-R11
 # ANCHOR: bios_call
@@ -81,6 +82,8 @@ bios_call:
 .Lreal: xor     %ax, %ax
         mov     %ax, %ds
         mov     %ax, %es
+        mov     %ax, %fs
+        mov     %ax, %gs
         mov     %ax, %ss
         lidtl   real_mode_idt
         out     %al, $PORT_CMOS         # NMIs may come again

@@ -1,7 +1,7 @@
 # chunk.s - read sectors and verify them, a chunk at a time
 #
 # Mode:      64-bit long mode
-# Called by: kernel.s, load.s
+# Called by: kernel.s
 # Provides:  chunk_next
 # Next:      elf.s
 #
@@ -83,8 +83,8 @@ chunk_next:
 # ANCHOR_END: chunk
 
 # The checksum of the chunk of R13D sectors that begins with sector R12D of the
-# disk. Out: RAX. Four lanes, since a multiplication takes as long as several
-# can be begun in.
+# disk. Out: RAX. Four lanes: a multiplication takes several cycles, but another
+# one can begin in each of them.
 # ANCHOR: checksum
 .Lsum:  mov     $CHUNK_BASE + 128, %esi # offsets below fit into a signed byte
         mov     %r13d, %ebp
@@ -155,7 +155,7 @@ checksums_left:                         # in this block
         .section .messages, "a"
 msg_sectors:
         .ascii  ": sectors "
-msg_nothing:
+msg_nothing:                            # the zero that ends it
         .asciz  ""
 
         .bss

@@ -10,7 +10,7 @@
 
         .include "layout.inc"
 
-        .set    TEXT_BYTES, 128         # no line is longer than that
+        .set    TEXT_BYTES, 128         # no text between two flushes is longer
 
         .section .stage2, "ax"
         .code64

@@ -1,7 +1,8 @@
 # elf.s - are these the headers of a kernel that can be started?
 #
 # Mode:      64-bit long mode
-# Called by: stage2.s, before any segment is read; each_... also by others
+# Called by: stage2.s, before any segment is read; each_... also by kernel.s,
+#            allocate.s, address_space.s and boot_info.s
 # Provides:  elf_check, kernel_last; each_segment, each_module, each_header
 # Next:      allocate.s; docs/protocol.md has the rules for segments
 #

@@ -5,8 +5,8 @@
 # Provides:  header_check
 # Next:      memory.s
 #
-# The checksum has found every accident. But a header that was made wrong on
-# purpose has a right checksum, and must not get us to run wild either.
+# The checksum finds accidents. A header that was made wrong on purpose has a
+# right checksum; it must not make the loader misbehave either.
 
         .include "layout.inc"
         .include "paging.inc"

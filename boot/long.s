@@ -43,8 +43,8 @@ identity_map:
 # Clobbers:  RAX, RCX, RDX, RDI
 # Needs:     the page tables of identity_map
 #
-# The order is the manual's (Intel SDM volume 3A, 10.8.5): page tables, PAE,
-# LME, then PG.
+# The order is the manual's (Intel SDM volume 3A, "Initializing IA-32e Mode"):
+# page tables, PAE, LME, then PG.
 # ANCHOR: long
         .globl  enter_long
 enter_long:

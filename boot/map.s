@@ -5,8 +5,8 @@
 # Provides:  map_make, map_find, map_fits, map_end, map_dropped
 # Next:      kernel.s (kernel_load)
 #
-# What a BIOS reports may overlap, stand in any order, be empty. What we use is
-# added to the same list. Where regions overlap, the higher kind counts: that is
+# Regions from a BIOS may overlap and come in any order. What we use is added to
+# the same list. Where regions overlap, the higher kind counts: that is
 # why usable memory is kind 0 and what we mark as used is 6 and up.
 
         .include "layout.inc"

@@ -18,7 +18,7 @@
         .set    E820_TYPE,   16         # type, ACPI attributes (bit 0: the
         .set    E820_ATTR,   20         # entry is valid)
         .set    E820_BYTES,  24
-        .set    E820_RETURNED, 24       # and behind it in our records: how many
+        .set    E820_RETURNED, 24       # and after it in our records: how many
                                         # bytes the BIOS says that it stored
         .set    E820_RAM,    1
         .set    E820_LAST,   5          # types above are unknown: reserved
@@ -27,6 +27,7 @@
         .set    FRAMES_16M,  16 * ONE_MIB / PAGE_BYTES
         .set    FRAMES_1M,   ONE_MIB / PAGE_BYTES
         .set    MIB_SHIFT,   8          # log2 of the frames in a MiB
+        .set    GIB_SHIFT,   18         # and in a GiB
 
         .section .stage2, "ax"
         .code64
@@ -37,8 +38,8 @@
 # Clobbers:  all
 #
 # The first MiB is left to the BIOS: its data, the extended BIOS data area, and
-# in the 64 KiB from 0 what some BIOSes write to from system management mode.
-# Linux and Windows do the same.
+# what some BIOSes write to from system management mode. Linux (since 5.13) and
+# Windows do the same.
         .globl  memory_read
 memory_read:
         movl    $0, region_count
@@ -63,7 +64,7 @@ memory_read:
         call    put
         mov     $REGIONS_BASE, %esi
         mov     region_count, %ecx
-        xor     %eax, %eax              # EAX = usable frames
+        xor     %eax, %eax              # EAX = usable frames, as reported
 .Lsum:  cmpl    $KIND_USABLE, 8(%rsi)
         jne     .Lused
         add     4(%rsi), %eax
@@ -76,7 +77,12 @@ memory_read:
         call    put
         cmpl    $0, beyond
         je      flush
-        mov     $msg_beyond, %esi
+        mov     $msg_above, %esi
+        call    put
+        mov     max_frame, %eax
+        shr     $GIB_SHIFT, %eax
+        call    put_decimal
+        mov     $msg_ignored, %esi
         call    put
         jmp     flush
 
@@ -97,8 +103,8 @@ region_add:
 .Lempty:
 .Lret:  ret
 
-# INT 15h AX=E820h: an entry a call. All are collected first: whether their
-# attributes mean anything, only the whole map tells.
+# INT 15h AX=E820h: an entry a call. All are collected first: only the whole map
+# shows whether the attributes mean anything.
 # ANCHOR: e820
 .Le820: movl    $0xe820, memory_source
         mov     $E820_BASE, %r12d       # R12 = next record
@@ -228,14 +234,16 @@ region_add:
         add     %eax, %edx
         jmp     region_add              # ECX = KIND_USABLE
 
-# INT 15h AH=88h. Out: AX KiB from 1 MiB up. CF is not to be trusted; AH = 80h
-# or 86h: there is no such call.
+# INT 15h AH=88h. Out: AX KiB from 1 MiB up. Where there is no such call, not
+# all BIOSes set CF: AX may be unchanged, or AH = 80h or 86h.
 .Lextended:
         movl    $0x88, memory_source
         mov     $0x8800, %eax
         mov     $bios_interrupt15, %r8d
         call    bios_call
         jc      .Lret
+        cmp     $0x8800, %ax
+        je      .Lret
         cmp     $0x80, %ah
         je      .Lret
         cmp     $0x86, %ah
@@ -255,8 +263,10 @@ region_add:
 msg_usable:
         .asciz  "\r\nmemory "
 msg_mib:.asciz  " MiB"
-msg_beyond:
-        .asciz  "\r\nmemory above 4 TiB ignored"
+msg_above:
+        .asciz  "\r\nmemory above "
+msg_ignored:
+        .asciz  " GiB ignored"
 
         .bss
         .balign 4

@@ -8,7 +8,8 @@
 #
 # Sector 0 is also the master boot record (MBR). Bytes 0x03 to 0x59 are where a
 # floppy has its BIOS parameter block (BPB): firmware that takes a USB stick for
-# a floppy writes there, so they hold text and data, but no code. The disk
+# a floppy writes there, so they hold no code: texts, which may be garbled then,
+# and last of all data, past the fields that a floppy's BPB has. The disk
 # signature and the partition table begin at 0x1B8; the image builder fills
 # them in.
 
@@ -38,8 +39,8 @@ tries_left:
         .org    stage1 + 0x5a
 
 # ANCHOR: entry
-start:  xor     %ax, %ax                # CS may be 07C0h: up to stage 2 all jumps
-        mov     %ax, %ds                # are relative, so that does not matter
+start:  xor     %eax, %eax              # CS may be 07C0h: all jumps are relative
+        mov     %ax, %ds                # until the far jump to stage 2 sets it
         mov     %ax, %es
         mov     %ax, %ss                # no interrupt can come before the next
         mov     $STACK_TOP, %sp         # instruction has set SP, too
@@ -51,8 +52,7 @@ start:  xor     %ax, %ax                # CS may be 07C0h: up to stage 2 all jum
 # ANCHOR_END: entry
 
 # ANCHOR: verify
-.Lload: xor     %eax, %eax
-        inc     %ax                     # sector 1
+        inc     %ax                     # EAX = 1: the first sector of stage 2
         mov     $stage2_sectors, %cx
         mov     $STAGE2_BASE, %bx
         push    %bx
@@ -63,16 +63,17 @@ start:  xor     %ax, %ax                # CS may be 07C0h: up to stage 2 all jum
         mov     $stage2_dwords, %cx
         xor     %ebp, %ebp              # EBP = checksum. Each step can be undone,
 .Lsum:  lodsl                           # so one changed dword always changes
-        xor     %eax, %ebp              # the result; the multiplication makes
-        imul    $STAGE2_FACTOR, %ebp    # it depend on the dword's position,
-        rol     $1, %ebp                # and no bit stays the highest
+        xor     %eax, %ebp              # the result. The multiplication makes it
+        imul    $STAGE2_FACTOR, %ebp    # depend on the dword's position; the
+        rol     $1, %ebp                # rotation moves the highest bit, too
         loop    .Lsum
         cmp     $0x7fffffff, %ebp       # the image builder puts the checksum
         .globl  stage2_checksum_end     # into this instruction
 stage2_checksum_end:
-        je      stage2
-        decb    tries_left
-        jnz     .Lload
+        jne     .Lwrong
+        ljmp    $0, $stage2             # loads CS with 0
+.Lwrong:decb    tries_left
+        jnz     start                   # once more
         mov     $msg_stage2, %si
         # fall through
 # ANCHOR_END: verify
@@ -174,15 +175,16 @@ print:  cld                             # a BIOS call may return with DF = 1
 # its answer was seen to be wrong both ways.
         .globl  disk_read
 disk_read:
+        xor     %edi, %edi              # its upper half stays 0
         mov     %dl, %dh                # DH bit 7: 1 = LBA, 0 = CHS
 .Lmethod:
         mov     $CHUNK_SECTORS, %bp     # BP = the most for one call
 .Lpart: pushal                          # a BIOS may change any of them, and
         push    %es                     # AH=08h changes ES
-        movzwl  %bp, %edi
+        mov     %bp, %di
         cmp     %cx, %di
         jb      .Lmost
-        mov     %cx, %di                # EDI = how many this time
+        mov     %cx, %di                # DI = how many this time
 .Lmost: mov     %sp, %bp
         mov     %di, 2(%bp)             # into DI's place in what PUSHAL saved
         test    %dh, %dh

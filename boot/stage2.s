@@ -90,7 +90,8 @@ stage2: mov     $0x0003, %ax            # INT 10h AH=00h: mode 3, 80x25 text
 #
 # SGABIOS, SeaBIOS's serial console and the console redirection of servers
 # take INT 10h over and send its text to COM1 themselves, at their own speed.
-# The sign: the vector no longer points into the video ROM, but to another ROM.
+# The sign: the vector points past the video ROM, to C800h or above. (Where the
+# video BIOS itself is up there, the image needs --serial on.)
 # ANCHOR: serial
         .code16
 serial_choose:

@@ -13,7 +13,7 @@
         .section .stage2, "ax"
         .code64
 
-# start_kernel - leave the BIOS for good and start the kernel
+# start_kernel - make the last BIOS calls and start the kernel
 #
 # ANCHOR: start_kernel
         .globl  start_kernel
@@ -31,8 +31,8 @@ start_kernel:
         mov     $bios_interrupt15, %r8d # publication 26094); it may not know
         call    bios_call               # this call
 
-        cmpb    $0x80, boot_drive       # a floppy's motor would run on: nobody
-        jae     .Lno_floppy             # counts the ticks any more to stop it
+        cmpb    $0x80, boot_drive       # a floppy's motor would run on: the
+        jae     .Lno_floppy             # BIOS's timer interrupt is gone
         mov     $PORT_FLOPPY_DOR, %edx
         xor     %eax, %eax
         out     %al, %dx

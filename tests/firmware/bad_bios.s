@@ -15,14 +15,23 @@
         .set    KIB,         48         # memory that we take
         .set    SECTORS,     KIB * 2
         .set    BDA_KIB,     0x413      # KiB below the EBDA
+        .set    BDA,         0x400
+        .set    BDA_TAIL,    0x41c      # of the keyboard's buffer
+        .set    KEY_SPACE,   0x3920
         .set    PORT_REPORT, 0x504
         .set    GARBAGE,     0xdeadbeef
         .set    FLAG_CF,     0x0001
         .set    FLAG_ZF,     0x0040
         .set    FLAG_IF,     0x0200
+        .set    FLAG_DF,     0x0400
         .set    SMAP,        0x534d4150
         .set    PAINT,       0xa5a5a5a5 # what memory is filled with that is
                                         # nobody's, before the mutants
+
+        # Services, as bits of `a20_closes`
+        .set    CLOSES_DISK,   1
+        .set    CLOSES_SYSTEM, 2
+        .set    CLOSES_VIDEO,  4
 
         # From BP, behind `push %bp; mov %sp, %bp` in a hook:
         .set    AT_FLAGS,    6
@@ -68,15 +77,23 @@ own_segment:
         .globl  stack_deep, interrupts_on, interrupts_off, gdtr_changed, kib, a20_closed, a20_lies
         .globl  trap_kind, trap_port, trap_port2, e820_mode, e820_bytes
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
+        .globl  first_sector, key_before, lba_empty, lba_from, chs_below
+        .globl  geometry_zero, direction_down, a20_closes, a20_good
+        .globl  e820_returned, e820_short, e801_ax, carry_kept
         .globl  loop_first, loop_end, loop_list, table
         .globl  mutants, mutant_proof, mutant_elf
 entry_cs:       .word   0       # enter the image at CS = this
 entry_dl:       .word   0x80    # and DL = this
+first_sector:   .word   0       # the image's sector that is loaded and entered
+key_before:     .word   0       # a key was pressed before that
 drive:          .word   0x80    # the number that the image really has
-lba_absent:     .word   0       # AH=41h fails
+lba_absent:     .word   0       # AH=41h and AH=42h fail
 lba_cf_only:    .word   0       # AH=41h says yes with CF alone
 lba_bit_clear:  .word   0       # AH=41h says no, in CX bit 0 alone
 lba_works:      .word   0xffff  # so many reads with AH=42h work, no more
+lba_empty:      .word   0       # AH=42h says that all is well, and reads nothing
+lba_from:       .word   0       # AH=42h fails for sectors before this one
+chs_below:      .word   0xffff  # AH=02h fails from this sector on
 reads_fail:     .word   0       # the first reads fail
 reads_good:     .word   0       # after so many good ones,
 reads_wrong:    .word   0       # so many come wrong, and nothing is said
@@ -85,23 +102,31 @@ sectors_4096:   .word   0       # the drive's sectors have 4096 bytes
 clobber:        .word   0       # every register that may change does
 packet_changed: .word   0       # and the count in the disk address packet
 geometry_none:  .word   0       # AH=08h: no error and no sectors
+geometry_zero:  .word   0       # AH=08h fails unless ES:DI = 0:0
 stack_deep:     .word   0       # 4 KiB below the stack pointer are used
 interrupts_on:  .word   0       # IF is set on return
 interrupts_off: .word   0       # IF is clear on return
+direction_down: .word   0       # DF is set on return
 gdtr_changed:   .word   0       # GDTR is another one on return
 kib:            .word   0       # what INT 12h reports
 a20_closed:     .word   0       # the gate is closed at entry,
 a20_lies:       .word   0       # and INT 15h AX=2401h only says that it opens
+a20_closes:     .word   0       # it closes at the end of these services,
+a20_good:       .word   0       # after so many reads
 trap_port:      .word   0       # at each access to these ports:
 trap_port2:     .word   0
 trap_kind:      .word   0       # 1: the gate closes again; 2: the UART is busy
 e820_mode:      .word   0       # 1: our table; 2: unsupported
 e820_bytes:     .word   24      # how many bytes of an entry are filled
+e820_returned:  .word   24      # what ECX says of that
+e820_short:     .word   0xffff  # but at this entry ECX says 20
 e820_cf_end:    .word   0       # the end is told by CF
 e820_count:     .word   0       # entries of the table
 e820_lost:      .word   0xffff  # at this one, SMAP is lost
 e801_mode:      .word   0       # 1: in CX and DX only; 2: unsupported
+e801_ax:        .word   0       # what it returns in AX and CX
 ext_absent:     .word   0       # AH=88h is unsupported
+carry_kept:     .word   0       # E801 and AH=88h return with the caller's CF
 loop_first:     .long   0       # flip the bits from this number
 loop_end:       .long   0       # to below this one; 0: no loop
 loop_list:      .word   0       # they are indexes of the table, not bits
@@ -158,6 +183,10 @@ main:   mov     %cs, %ax
         jne     .Lpaint
         pop     %es
 .Lpainted:
+        cmpw    $0, direction_down
+        je      .Lupwards
+        hook    0x16, hook16, old16
+.Lupwards:
         cmpl    $0, loop_end
         je      .Lhooked
         hook    0x16, hook16, old16
@@ -206,7 +235,8 @@ again:  xor     %ax, %ax
         movw    $0, lba_reads
         movw    $0, column
         movb    $0, line
-        movl    $0, packet + 8          # the image's sector 0
+        movzwl  first_sector, %eax      # of the image, 0 mostly
+        mov     %eax, packet + 8
         mov     $packet, %si
         mov     $0x42, %ah
         mov     $0x81, %dl
@@ -227,7 +257,17 @@ again:  xor     %ax, %ax
         in      $0x92, %al
         and     $~2, %al
         out     %al, $0x92
-.Lopen: mov     $0x7c00, %bx            # 0000:7C00 or 07C0:0000
+.Lopen: cmpw    $0, key_before
+        je      .Lno_key
+        mov     %es:BDA_TAIL, %bx
+        movw    $KEY_SPACE, %es:BDA(%bx)
+        add     $2, %bx
+        cmp     $0x3e, %bx              # the end of the buffer
+        jne     .Ltail
+        mov     $0x1e, %bx
+.Ltail: mov     %bx, %es:BDA_TAIL
+.Lno_key:
+        mov     $0x7c00, %bx            # 0000:7C00 or 07C0:0000
         mov     entry_cs, %ax
         mov     %ax, %cx
         shl     $4, %cx
@@ -325,8 +365,10 @@ replace:cmpw    $0, %cs:mutants
         popal
         ret
 
-# INT 10h, video. In a loop, what is printed goes into `line`.
-hook10: cmpl    $0, %cs:loop_end
+# INT 10h, video. In a loop, what is printed goes into `line`. An error stays
+# there, whatever comes after it.
+hook10: movb    $CLOSES_VIDEO, %cs:service
+        cmpl    $0, %cs:loop_end
         jne     .Lrecord
         pushf
         lcall   *%cs:old10
@@ -343,10 +385,10 @@ hook10: cmpl    $0, %cs:loop_end
         push    %bx
         cmp     $'\r', %al
         jne     .Lletter
-        movw    $0, %cs:column
-        cmpb    $'E', %cs:line          # an error is the last line of interest
-        jne     .Lletter
         movw    $60, %cs:column
+        cmpb    $'E', %cs:line
+        je      .Lput
+        movw    $0, %cs:column
 .Lletter:
         cmp     $' ', %al
         jb      .Lput
@@ -378,7 +420,21 @@ leave:  push    %bp
 .Lflags:cmpw    $0, %cs:interrupts_off
         je      .Lgdtr
         andw    $~FLAG_IF, AT_FLAGS(%bp)
-.Lgdtr: cmpw    $0, %cs:gdtr_changed
+.Lgdtr: cmpw    $0, %cs:direction_down
+        je      .Lup
+        orw     $FLAG_DF, AT_FLAGS(%bp)
+.Lup:   push    %ax
+        mov     %cs:service, %al
+        test    %al, %cs:a20_closes
+        jz      .Lgate
+        mov     %cs:reads, %ax
+        cmp     %cs:a20_good, %ax
+        jbe     .Lgate
+        in      $0x92, %al
+        and     $~3, %al
+        out     %al, $0x92
+.Lgate: pop     %ax
+        cmpw    $0, %cs:gdtr_changed
         je      .Lleft
         lgdtl   %cs:null_gdt
 .Lleft: pop     %bp
@@ -398,7 +454,8 @@ success:push    %bp
         jmp     leave
 
 # INT 13h, disk.
-hook13: cmp     %cs:drive, %dl
+hook13: movb    $0, %cs:service
+        cmp     %cs:drive, %dl
         jne     refuse                  # there is no such drive
         mov     $0x81, %dl
         mov     %ah, %cs:function
@@ -412,7 +469,16 @@ hook13: cmp     %cs:drive, %dl
         jne     refuse
         cmpw    $0, %cs:lba_cf_only
         jne     success
-.Lcall: pushf
+.Lcall: cmpw    $0, %cs:geometry_zero
+        je      .Lasked
+        cmp     $0x08, %ah
+        jne     .Lasked
+        push    %ax
+        mov     %es, %ax
+        or      %di, %ax
+        pop     %ax
+        jnz     refuse
+.Lasked:pushf
         lcall   *%cs:old13
         jc      failure
         cmpw    $0, %cs:lba_bit_clear
@@ -455,7 +521,12 @@ hook13: cmp     %cs:drive, %dl
         mov     $GARBAGE & 0xffff00ff, %eax
         jmp     success
 
-.Llba:  incw    %cs:lba_reads
+.Llba:  cmpw    $0, %cs:lba_absent
+        jne     refuse
+        movb    $CLOSES_DISK, %cs:service
+        cmpw    $0, %cs:lba_empty
+        jne     success
+        incw    %cs:lba_reads
         push    %ax
         mov     %cs:lba_works, %ax
         cmp     %ax, %cs:lba_reads
@@ -471,6 +542,11 @@ hook13: cmp     %cs:drive, %dl
         pop     %ax
         pushl   8(%si)
         popl    %cs:sector
+        push    %eax
+        movzwl  %cs:lba_from, %eax
+        cmp     %eax, %cs:sector
+        pop     %eax
+        jb      .Lerror
         call    .Lallowed
         jc      .Lerror
         cmpw    $0, %cs:sectors_4096    # eight of the drive's for one
@@ -488,6 +564,19 @@ hook13: cmp     %cs:drive, %dl
 
 .Lchs:  cmpw    $0, %cs:sectors_4096    # has no geometry
         jne     .Lerror
+        movb    $CLOSES_DISK, %cs:service
+        cmpw    $0xffff, %cs:chs_below
+        je      .Lbelow_all
+        test    %ch, %ch                # such sectors are on the first track
+        jnz     .Lerror
+        test    %dh, %dh
+        jnz     .Lerror
+        push    %cx
+        dec     %cx
+        cmp     %cs:chs_below, %cx
+        pop     %cx
+        jae     .Lerror
+.Lbelow_all:
         push    %ax
         xor     %ah, %ah
         mov     %ax, %cs:count
@@ -561,7 +650,8 @@ hook13: cmp     %cs:drive, %dl
         ret
 
 # INT 15h, system.
-hook15: cmp     $0xe820, %ax
+hook15: movb    $CLOSES_SYSTEM, %cs:service
+        cmp     $0xe820, %ax
         je      .Le820
         cmp     $0xe801, %ax
         je      .Le801
@@ -585,7 +675,8 @@ hook15: cmp     $0xe820, %ax
         jz      .Lpass
         jmp     hook18
 
-.La20:  cmpw    $0, %cs:a20_lies
+.La20:  movb    $0, %cs:service
+        cmpw    $0, %cs:a20_lies
         jne     success
         pushf
         lcall   *%cs:old15
@@ -600,22 +691,33 @@ hook15: cmp     $0xe820, %ax
         jmp     success
 
 .Le801: cmpw    $2, %cs:e801_mode
-        je      .Lunsupported
+        je      .Lunknown
         pushf
         lcall   *%cs:old15
         jc      failure
-        cmpw    $1, %cs:e801_mode
-        jne     success
+        cmpw    $0, %cs:e801_ax
+        je      .Lsizes
+        mov     %cs:e801_ax, %ax
+        mov     %ax, %cx
+.Lsizes:cmpw    $1, %cs:e801_mode
+        jne     .Lsized
         xor     %ax, %ax
         xor     %bx, %bx
+.Lsized:cmpw    $0, %cs:carry_kept
+        jne     leave
         jmp     success
 .Lextended:
         cmpw    $0, %cs:ext_absent
-        jne     .Lunsupported
+        jne     .Lunknown
         pushf
         lcall   *%cs:old15
         jc      failure
-        jmp     success
+        jmp     .Lsized
+.Lunknown:
+        cmpw    $0, %cs:carry_kept
+        je      .Lunsupported
+        mov     $0x86, %ah
+        jmp     leave
 .Lunsupported:
         mov     $0x86, %ah
         jmp     failure
@@ -641,8 +743,11 @@ hook15: cmp     $0xe820, %ax
         inc     %di
         loop    .Lcopy
         pop     %di
-        movzwl  %cs:e820_bytes, %ecx
-        inc     %ebx
+        movzwl  %cs:e820_returned, %ecx
+        cmp     %cs:e820_short, %bx
+        jne     .Llong
+        mov     $20, %cx
+.Llong: inc     %ebx
         cmp     %cs:e820_lost, %ax
         mov     $SMAP, %eax
         jne     .Lsmap
@@ -661,10 +766,35 @@ hook15: cmp     $0xe820, %ax
         mov     %edx, %ebp
         jmp     success
 
-# INT 16h, keyboard, in a loop: there is always a key.
-hook16: push    %bp
+# INT 16h, keyboard. In a loop there is always a key; once it is taken, none
+# until it was asked for.
+hook16: cmpl    $0, %cs:loop_end
+        jne     .Lkey
+        movb    $0, %cs:service
+        pushf
+        lcall   *%cs:old16
+        push    %ax                     # ZF is a result
+        push    %bp
+        mov     %sp, %bp
+        lahf
+        mov     %ah, AT_FLAGS + 2(%bp)
+        pop     %bp
+        pop     %ax
+        jmp     leave
+.Lkey:  push    %bp
         mov     %sp, %bp
         andw    $~FLAG_ZF, AT_FLAGS(%bp)
+        test    $0x0f, %ah              # AH=00h and 10h take it
+        jnz     .Llook
+        movb    $1, %cs:key_taken
+        jmp     .Lthere
+.Llook: cmpb    $0, %cs:key_taken
+        je      .Lthere
+        movb    $0, %cs:key_taken
+        orw     $FLAG_ZF, AT_FLAGS(%bp)
+        jmp     .Lnot_there
+.Lthere:mov     $KEY_SPACE, %ax
+.Lnot_there:
         pop     %bp
         iret
 
@@ -730,6 +860,9 @@ count:  .word   0
 offset: .word   0
 segment:.word   0
 function:
+        .byte   0
+service:.byte   0                       # that is being done, for the gate
+key_taken:
         .byte   0
 
 # What E820 tells, or which bits are flipped: to the end of our memory. The

@@ -66,7 +66,9 @@ mod tests {
     /// Zeroes each sector and swaps each pair of sectors: each must change the checksum.
     #[test]
     fn damaged_sectors_change_the_checksum() {
-        let bytes: Vec<u8> = (0..16 * SECTOR).map(|n| (n * n / 7) as u8).collect();
+        let bytes: Vec<u8> = (0..16 * SECTOR as u64)
+            .map(|n| (n.wrapping_mul(CHECKSUM_FACTOR) >> 56) as u8)
+            .collect();
         let (good_chunk, good_stage2) = (chunk(&bytes, 9), stage2(&bytes));
         let check = |damaged: &[u8]| {
             assert_ne!(chunk(damaged, 9), good_chunk);

@@ -345,9 +345,11 @@ impl Drop for Machine {
     }
 }
 
-/// The last line, if it is an error of the loader: a code, then a sentence.
+/// The loader's error, if it is the last message: a code, then a sentence,
+/// followed by a prompt.
 fn loader_error(serial: &str) -> Option<&str> {
-    let last = serial.trim_end().lines().next_back()?;
+    let before = serial.trim_end().strip_suffix("press a key")?;
+    let last = before.trim_end().lines().next_back()?;
     let code = last.strip_prefix('E')?.split(' ').next()?;
     code.parse::<u32>().ok().map(|_| last)
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::looping::full;
-use common::{Disk, LONG, Random, bochs, fails, field, image, row};
+use common::{Disk, LONG, Random, bochs, fails, field, image, refusal, row};
 use siso_image::SECTOR;
 use siso_image::layout::{CHECKSUMS_SECTOR, KERNEL_SECTOR, KERNEL_SECTORS};
 use std::ops::Range;
@@ -52,10 +52,7 @@ fn the_kernel() {
 fn outcome(bytes: &[u8]) -> String {
     let disk = Disk::new(bytes);
     let mut machine = disk.boot(&[]);
-    let over = |serial: &str| {
-        let last = serial.lines().next_back().unwrap_or_default();
-        serial.contains("MiB of memory") || last.starts_with('E')
-    };
+    let over = |serial: &str| serial.contains("MiB of memory") || refusal(serial).is_some();
     machine.wait_for_serial(LONG, over);
     let mut serial = machine.serial();
     loop {
@@ -66,12 +63,12 @@ fn outcome(bytes: &[u8]) -> String {
         }
         serial = now;
     }
-    let last = serial.lines().next_back().unwrap_or_default();
-    let words = last.split(':').next().unwrap_or_default();
+    let words = refusal(&serial).or(serial.lines().next_back());
+    let words = words.and_then(|words| words.split(':').next());
     if serial.contains("MiB of memory") {
         "boots".into()
     } else {
-        words.into()
+        words.unwrap_or_default().into()
     }
 }
 

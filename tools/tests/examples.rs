@@ -166,7 +166,7 @@ fn memory_map() {
         assert!(row.ends_with(&format!("  {what}")), "{row}");
     };
     region("0x0", "frame zero");
-    region("0x1000", "usable");
+    region("0x1000", "reserved");
     region("0x100000", "usable");
     region("0x200000", "kernel");
     assert_eq!(seen.screen.attribute(0, 20), LIGHT_CYAN);

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Disk, LONG, bochs, fails, passes};
+use common::bad_bios::BadBios;
+use common::{Disk, EXIT, Folder, LONG, PASSED, bochs, fails, passes};
 
 /// MiB of usable memory that a kernel of the `bootloader` crate was told of.
 fn usable(serial: &str) -> u64 {
@@ -91,4 +92,24 @@ fn a_cpu_without_nx() {
     let mut machine = disk.boot(&["-cpu", "qemu64,-nx"]);
     let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
     assert_eq!(screen.row(0), "Hello World!");
+}
+
+/// A machine without the chip that the gate A20 and the keyboard hang on.
+#[test]
+fn a_pc_without_a_keyboard_controller() {
+    for machine in ["pc,i8042=off", "q35,i8042=off"] {
+        passes("bootloader09", &["-machine", machine]);
+        passes("payload_16m", &["-machine", machine]);
+    }
+    // There is nothing to close the gate with; the loader must not wait for it.
+    for settings in [
+        &[("a20_closed", 1), ("a20_lies", 1)][..],
+        &[("a20_closes", 7)],
+    ] {
+        let (disk, folder) = (Disk::of("bootloader09"), Folder::new());
+        let arguments = [&EXIT[..], &["-machine", "pc,i8042=off"]].concat();
+        let (mut machine, _bios) = BadBios::new(settings).boot(&disk, &folder, &arguments);
+        let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+        assert_eq!(status, Some(PASSED), "{}", machine.serial());
+    }
 }

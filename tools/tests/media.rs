@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{Disk, Folder, LONG, bochs, image, kernel, row, top};
+use common::{Disk, Folder, LONG, bochs, field, image, kernel, row, says, top};
+use siso_image::layout::KERNEL_SECTOR;
 use siso_image::qemu::Machine;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// Boots our kernel from a drive that these arguments make of it; `FILE` in
 /// them stands for the image.
@@ -70,6 +72,85 @@ fn usb_sticks() {
 #[test]
 fn floppies() {
     boots("-drive if=floppy,format=raw,file=FILE");
+}
+
+/// No BIOS is left to switch them off.
+#[test]
+fn the_floppys_motor_is_off() {
+    const OUTPUT: &str = "i /1bx 0x3f2"; // the drive controller's register
+    const MOTORS: u8 = 0xf0;
+    let disk = Disk::of("seed");
+    let floppy = format!("if=floppy,format=raw,file={}", disk.path.display());
+    let mut machine = Machine::start(&["-drive", &floppy]).expect("QEMU starts");
+    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    assert_eq!(screen.row(0), "Hello World!", "{screen}");
+    let said = machine.command(OUTPUT).expect("QEMU reads a port");
+    let value = said.trim().rsplit("0x").next();
+    let value = value.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let value = value.unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(value & MOTORS, 0, "{value:#x}");
+}
+
+/// Boots an image with one sector that cannot be read, from a drive that these
+/// arguments make of it; the loader says that it could not be read, and not
+/// that something else was there.
+fn cannot_read(device: &str, sector: usize, sentence: &str) {
+    let disk = Disk::of("seed");
+    let drive = format!(
+        "if=none,id=d,format=raw,file.driver=blkdebug,file.image.driver=file,\
+         file.image.filename={},file.inject-error.0.event=none,\
+         file.inject-error.0.iotype=read,file.inject-error.0.errno=5,\
+         file.inject-error.0.sector={sector}",
+        disk.path.display()
+    );
+    let arguments = ["-nic", "none", "-drive", &drive];
+    let arguments: Vec<&str> = arguments.into_iter().chain(device.split(' ')).collect();
+    let mut machine = Machine::start(&arguments).expect("QEMU starts");
+    println!("{device}, sector {sector}");
+    says(&mut machine, sentence);
+    let case = format!("{device}: sector {sector} cannot be read");
+    row(&case, sentence, sentence, "QEMU");
+}
+
+/// The same for a sector of stage 2 and one of the kernel.
+fn cannot_read_sectors(device: &str) {
+    let kernel = field(&image("seed"), KERNEL_SECTOR) + 1;
+    cannot_read(device, 2, "E1 disk read");
+    cannot_read(device, kernel, "E1 disk read: sectors ");
+}
+
+#[test]
+fn read_errors_of_hard_disks() {
+    cannot_read_sectors("-device ide-hd,drive=d");
+    cannot_read_sectors("-device ahci,id=a -device ide-hd,drive=d,bus=a.0");
+    cannot_read_sectors("-device nvme,drive=d,serial=1");
+    cannot_read_sectors("-device virtio-blk-pci,drive=d");
+}
+
+#[test]
+fn read_errors_of_scsi() {
+    for adapter in ["virtio-scsi-pci", "lsi53c895a", "mptsas1068", "am53c974"] {
+        cannot_read_sectors(&format!("-device {adapter} -device scsi-hd,drive=d"));
+    }
+}
+
+/// SeaBIOS does not look whether these could read: it says that all is well,
+/// and the sums have to tell.
+#[test]
+fn read_errors_that_the_bios_hides() {
+    let kernel = field(&image("seed"), KERNEL_SECTOR) + 1;
+    for adapter in ["pvscsi", "megasas"] {
+        let device = format!("-device {adapter} -device scsi-hd,drive=d");
+        cannot_read(&device, 2, "E2 bad stage 2");
+        cannot_read(&device, kernel, "E8 wrong data on the disk: sectors ");
+    }
+}
+
+#[test]
+fn read_errors_of_usb_sticks() {
+    for controller in ["usb-ehci", "qemu-xhci"] {
+        cannot_read_sectors(&format!("-device {controller} -device usb-storage,drive=d"));
+    }
 }
 
 #[test]
@@ -137,5 +218,37 @@ fn the_next_device_after_an_error() {
             .wait_for_rest(LONG)
             .expect("the second disk's kernel rests");
         assert_eq!(screen.row(0), "Hello World!", "{screen}");
+    }
+}
+
+/// The half minute ends without a key, too, where no interrupt ever comes: the
+/// guest's clock runs ahead of ours.
+#[test]
+fn the_next_device_without_a_timer() {
+    let mut damaged = image("release/siso_os");
+    damaged[3 * 512] ^= 1;
+    let disk = Disk::new(&damaged);
+    for chips in ["pit=on", "pit=off", "pic=off"] {
+        let mut machine = disk.boot(&[
+            "-nic",
+            "none",
+            "-machine",
+            chips,
+            "-icount",
+            "shift=10,sleep=off",
+            "-rtc",
+            "clock=vm",
+        ]);
+        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
+        assert!(said, "{}", machine.serial());
+        let start = Instant::now();
+        loop {
+            let screen = machine.screen().expect("QEMU shows its screen");
+            if screen.to_string().contains("Booting from") {
+                break;
+            }
+            assert!(start.elapsed() < LONG, "{chips}: {screen}");
+        }
+        row(chips, "the next device", "the next device", "QEMU");
     }
 }

@@ -227,6 +227,17 @@ pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     );
 }
 
+/// The loader's last error: a code, then a sentence. Other lines may follow it.
+pub fn refusal(serial: &str) -> Option<&str> {
+    let is_refusal = |line: &&str| {
+        let code = line
+            .strip_prefix('E')
+            .and_then(|line| line.split(' ').next());
+        code.is_some_and(|code| code.parse::<u32>().is_ok())
+    };
+    serial.lines().rev().find(is_refusal)
+}
+
 /// Waits until screen, serial line and port 0xE9 show this, at the start of a
 /// line.
 pub fn says(machine: &mut Machine, sentence: &str) {
