@@ -1,4 +1,4 @@
-# The front door. `make help` lists what there is.
+# The user's commands. `make help` lists them.
 
 PROFILE ?= release
 KERNEL  ?= target/kernel/siso_os
@@ -8,6 +8,7 @@ NAME    ?=
 WX      ?=
 CMDLINE ?=
 RAMDISK ?=
+SERIAL  ?= auto
 MANIFEST ?=
 QEMU    ?= qemu-system-x86_64
 ISO     ?= target/siso_os.iso
@@ -15,66 +16,67 @@ GDB     ?= gdb
 PEERS   ?=
 DOCS    ?=
 
-# What a user types is a text, not more of this file; some systems have a NAME.
+# Take these texts literally, without expanding them as make would. NAME counts
+# only on the command line, because some systems have a variable of that name.
 override CMDLINE := $(value CMDLINE)
 override NAME    := $(if $(filter command,$(firstword $(origin NAME))),$(value NAME))
 
 export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME
 
 siso   := tools/siso
-# What goes into an image besides the kernel.
-options := $(if $(WX),--wx) $(if $(CMDLINE),--command-line "$$CMDLINE") \
+# The image options: what goes into an image besides the kernel.
+options := --serial "$(SERIAL)" $(if $(WX),--wx) $(if $(CMDLINE),--command-line "$$CMDLINE") \
     $(if $(RAMDISK),--ramdisk "$$RAMDISK") $(if $(MANIFEST),--manifest "$$MANIFEST")
-# Where Debian keeps sfdisk, which not every PATH has.
+# Debian has sfdisk here, which not every PATH includes.
 export PATH := $(PATH):/usr/sbin:/sbin
-# Tests that this machine cannot run are left out, and counted as such.
+# Skip the tests that this machine cannot run.
 skip   := $(shell test -r /dev/kvm -a -w /dev/kvm || echo --skip on_kvm) \
     $(shell PATH=$$PATH:/usr/sbin:/sbin; losetup --find >/dev/null 2>&1 && \
         command -v mkfs.ext4 >/dev/null && unshare --mount true 2>/dev/null || \
         echo --skip on_loop_devices::)
-# Our own kernel is built first; another one is taken as it is.
+# Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new test matrix lint debug gdb list size bench picture doctor clean help setup kernel kernels
+.PHONY: run image usb iso new test faults lint debug gdb disasm size bench screenshot doctor clean help setup kernel kernels
 
-# What is missing is got before anything else, all at once.
-run picture: needs := run
-test matrix: needs := run test
-debug:       needs := run debug
-iso:         needs := iso
-bench:       needs := run
-# A debug build has line numbers for the kernel, too.
-debug list:  PROFILE := dev
+# The programs that a target needs, by doctor's groups. They are installed first.
+run screenshot: needs := run
+test faults:    needs := run test
+debug:          needs := run debug
+iso:            needs := iso
+bench:          needs := run
+# A debug build also has line numbers for the kernel.
+debug disasm:   PROFILE := dev
 
 run: setup $(kernel)            ## boot the kernel in QEMU
 	@$(siso) run $(KERNEL) $(options)
 
-image: setup $(kernel)          ## make a disk image: KERNEL=elf IMAGE=path
+image: setup $(kernel)          ## build a disk image: KERNEL=elf IMAGE=path
 	@$(siso) build $(KERNEL) -o $(IMAGE) $(options)
 
-usb: setup $(kernel)            ## write a bootable stick, on Linux: DEVICE=/dev/...
+usb: setup $(kernel)            ## write a bootable USB stick (Linux only): DEVICE=/dev/...
 	@$(siso) usb $(KERNEL) $(DEVICE) $(options)
 
-iso: setup $(kernel)            ## wrap a disk image for a CD-ROM: ISO=path
+iso: setup $(kernel)            ## build a bootable CD image: ISO=path
 	@mkdir -p target/iso
 	@$(siso) build $(KERNEL) -o target/iso/siso_os.img $(options)
 	xorriso -as mkisofs -quiet -hard-disk-boot -b siso_os.img -o $(ISO) target/iso
 
-new: setup                      ## make a new kernel beside this folder: NAME=name
-	@test -n "$$NAME" || { echo "Which NAME? make new NAME=my_kernel" >&2; exit 1; }
+new: setup                      ## create a new kernel next to this folder: NAME=name
+	@test -n "$$NAME" || { echo "NAME is missing, as in: make new NAME=my_kernel" >&2; exit 1; }
 	@case "$$NAME" in */*) ;; *) NAME="../$$NAME" ;; esac; $(siso) new "$$NAME"
 	@command -v siso-image >/dev/null || \
-	    echo "They need siso-image, once: cargo install --path tools"
+	    echo "First install siso-image, once: cargo install --path tools"
 
-test: setup lint kernels        ## boot everything there is to boot, and check it
+test: setup lint kernels        ## run all tests: boot every kernel and check it
 	cargo test
 	tools/host-cargo test -- --include-ignored $(skip)
 	HOST_CRATE=bench tools/host-cargo test
 
-matrix: setup kernels           ## all of the long tests, as a table: half an hour
-	@tools/matrix --include-ignored $(skip)
+faults: setup kernels           ## run the long fault tests, print a table (30 minutes)
+	@tools/faults --include-ignored $(skip)
 
-lint: kernel                    ## check format and lints
+lint: kernel                    ## check formatting and lints
 	cargo fmt --check
 	tools/host-cargo fmt --check
 	cargo clippy --examples --tests -- --deny warnings
@@ -87,50 +89,58 @@ lint: kernel                    ## check format and lints
 	cd tests/series && cargo fmt --check
 	cd tests/series && cargo clippy --target-dir ../../target/series -- --deny warnings
 
-debug: setup $(kernel)          ## boot and wait for `make gdb` in another terminal
-	@echo "QEMU waits on port 1234 for 'make gdb' in another terminal."
+debug: setup $(kernel)          ## boot, then wait for `make gdb` in another terminal
+	@echo "QEMU is waiting on port 1234. Run 'make gdb' in another terminal."
 	@$(siso) run $(KERNEL) $(options) -S -gdb tcp:127.0.0.1:1234
 
-gdb: setup                      ## debug what `make debug` has started
+gdb: setup                      ## debug the kernel that `make debug` started
 	@$(siso) loader -o target/loader.elf
 	@echo "Try: hbreak *0x7c00 (stage 1) or hbreak *_start (the kernel), continue,"
-	@echo "stepi, siso-next (over calls), siso-here (the place once more)."
+	@echo "stepi, siso-next (steps over calls), siso-here (shows the location again)."
 	@$(GDB) -q -x tools/gdb/siso.py $(KERNEL) \
 	    -ex 'add-symbol-file target/loader.elf' \
 	    -ex 'set tcp auto-retry off' -ex 'target remote :1234'
 
-list: setup $(kernel)           ## disassembly of loader and kernel, with their source
+disasm: setup $(kernel)         ## disassemble the loader and the kernel, with source lines
 	@$(siso) loader -o target/loader.elf
 	@tools/disasm target/loader.elf $(KERNEL)
 
-size: setup                     ## bytes used and free in both stages
+size: setup                     ## show used and free bytes in both stages
 	@$(siso) size
 
-bench: setup kernel             ## count instructions and bytes: PEERS=1, DOCS=1
+bench: setup kernel             ## count instructions and bytes: PEERS=1 DOCS=1
 	cargo build -Z unstable-options --artifact-dir target/kernels/dev
 	cargo build --examples --release -Z unstable-options --artifact-dir target/kernels/release
 	HOST_CRATE=bench tools/host-cargo build --release \
 	    -Z unstable-options --artifact-dir $(CURDIR)/target/bin
 	target/bin/bench $(if $(PEERS),--peers) $(if $(DOCS),--docs)
 
-picture: setup kernel           ## take the pictures of the screen for the docs
+screenshot: setup kernel        ## save the screenshots in the docs
 	cargo build --example stack_overflow -Z unstable-options --artifact-dir target/kernels/dev
-	@$(siso) picture target/kernel/siso_os -o docs/screen.png
-	@$(siso) picture target/kernels/dev/stack_overflow -o docs/exception.png
+	@$(siso) screenshot target/kernel/siso_os -o docs/screen.png
+	@$(siso) screenshot target/kernels/dev/stack_overflow -o docs/exception.png
 
-doctor:                         ## what is missing here, and how to get it
+doctor:                         ## show missing programs and how to install them
 	@tools/doctor
 
-clean:                          ## remove everything that was built
+clean:                          ## remove all build output
 	rm -rf target
 
-help:                           ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+help:                           ## show this help
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 19
 	@echo
-	@echo "  PROFILE=dev|release, KERNEL=elf, IMAGE=path, WX=1 (allow writable code),"
-	@echo "  CMDLINE=\"text\" and RAMDISK=file (for the kernel to read), MANIFEST=Cargo.toml"
-	@echo "  (of a kernel that asks for its stack and addresses there), QEMU=program,"
-	@echo "  QEMU_FLAGS=..., TIMEOUT=seconds can be set behind each."
+	@echo "Variables:"
+	@echo "  KERNEL=elf               the kernel to boot (default: this project's)"
+	@echo "  PROFILE=dev|release      the profile of this project's kernel"
+	@echo "  IMAGE=path               the disk image that 'make image' writes"
+	@echo "  WX=1                     allow pages that are both writable and executable"
+	@echo "  CMDLINE=\"text\"           pass a command line to the kernel"
+	@echo "  RAMDISK=file             pass a file to the kernel"
+	@echo "  SERIAL=auto|on|off       whether the loader uses the serial line"
+	@echo "  MANIFEST=Cargo.toml      read the kernel's stack size and addresses from there"
+	@echo "  QEMU=program             the QEMU to run"
+	@echo "  QEMU_FLAGS=\"flags\"       more arguments for QEMU"
+	@echo "  TIMEOUT=seconds          the time limit of a run without a display"
 
 setup:
 	@tools/doctor --install build $(needs)
@@ -138,8 +148,8 @@ setup:
 kernel: setup
 	cargo build --profile $(PROFILE) -Z unstable-options --artifact-dir target/kernel
 
-# What the tests boot: our kernel and the examples in both profiles, and the
-# kernels of tests/kernels.
+# The kernels that the tests boot: this project's kernel and the examples in both
+# profiles, and the kernels in tests/kernels.
 kernels: setup
 	cargo build --examples --bins -Z unstable-options --artifact-dir target/kernels/dev
 	cargo build --examples --bins --release -Z unstable-options --artifact-dir target/kernels/release

@@ -1,20 +1,20 @@
-//! Assembles the loader in `boot/` with GNU `as` and tells Rust about it.
+//! Assembles the loader in `boot/` with GNU `as` and makes it available to Rust.
 //!
-//! Two packages use this one recipe: the kernel, whose `cargo build` so also
-//! checks the loader, and the image builder in `tools/`, which carries the
-//! loader's bytes inside itself. Both get three variables at compile time:
+//! Two packages share this build script: the kernel, so that its `cargo build`
+//! also checks the loader, and the image builder in `tools/`, which embeds the
+//! loader's bytes. Both get three environment variables at compile time:
 //!
 //! - `LOADER_ELF`: the linked loader, with symbols and line numbers
-//! - `LOADER_BIN`: its bytes as they go to the disk, from sector 0 on
-//! - `LOADER_LAYOUT`: Rust constants of every address in `boot/layout.inc`
+//! - `LOADER_BIN`: its bytes as stored on the disk, from sector 0 on
+//! - `LOADER_LAYOUT`: Rust constants for every address in `boot/layout.inc`
 //!   and every global symbol of the loader
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The loader's files in the order in which they run, which is their order in
-/// memory, too.
+/// The loader's source files, in the order of execution, which is also their
+/// order in memory.
 const BOOT_FILES: [&str; 20] = [
     "stage1",
     "stage2",
@@ -44,7 +44,7 @@ fn main() {
     let top = manifest
         .ancestors()
         .find(|dir| dir.join("boot/boot.ld").exists())
-        .expect("boot/ stands beside build.rs");
+        .expect("boot/ is next to build.rs");
     let boot = top.join("boot");
     println!("cargo::rerun-if-changed={}", boot.display());
 
@@ -53,13 +53,13 @@ fn main() {
         let script = manifest.join("linker.ld");
         println!("cargo::rerun-if-changed={}", script.display());
         println!("cargo::rustc-link-arg=-T{}", script.display());
-        // The file is packed: our loader does not need it aligned to pages.
+        // Do not pad the file: the loader does not need page-aligned segments in it.
         println!("cargo::rustc-link-arg=--nmagic");
     }
 
     check_layout(&boot.join("layout.inc"));
 
-    // The loader is x86-64 code, whatever the host is.
+    // The loader is x86-64 code, regardless of the host.
     let mut build = cc::Build::new();
     build
         .target("x86_64-unknown-linux-gnu")
@@ -88,20 +88,22 @@ fn main() {
     println!("cargo::rustc-env=LOADER_LAYOUT={}", layout.display());
 }
 
-/// RUSTFLAGS meant for the host, such as `-C target-cpu=native`, would put
-/// instructions into the kernel that nothing has enabled yet.
+/// RUSTFLAGS meant for the host, such as `-C target-cpu=native`, would generate
+/// instructions that the kernel has not enabled.
 fn refuse_host_flags() {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     for flag in ["target-cpu", "target-feature"] {
         if flags.contains(flag) {
-            println!("cargo::error=RUSTFLAGS sets {flag}, which the kernel cannot take: unset it");
+            println!(
+                "cargo::error=RUSTFLAGS sets {flag}, which must not be set for the kernel; unset RUSTFLAGS"
+            );
             std::process::exit(1);
         }
     }
 }
 
-/// GNU `as` computes a symbol from one that is defined further down without a
-/// warning, and wrong: every name must stand above its first use.
+/// GNU `as` silently miscomputes a symbol whose definition uses a symbol that is
+/// defined later, so every name must be defined before its first use.
 fn check_layout(path: &Path) {
     let text = fs::read_to_string(path).expect("layout.inc is readable");
     let code = text
@@ -114,7 +116,7 @@ fn check_layout(path: &Path) {
         for word in words.filter(|word| word.starts_with(|c: char| c.is_alphabetic())) {
             if !known.contains(&word) {
                 println!(
-                    "cargo::error=layout.inc: {} uses {word} above its place",
+                    "cargo::error=layout.inc: {} uses {word} before its definition",
                     name.trim()
                 );
             }
@@ -142,9 +144,9 @@ fn link(compiler: &cc::Tool, boot: &Path, objects: &[PathBuf], to: &Path, format
         .args(objects));
 }
 
-/// Name and value of every global symbol.
+/// The name and value of every global symbol.
 fn symbols(compiler: &cc::Tool, elf: &Path) -> Vec<(String, u64)> {
-    // "x86_64-linux-gnu-gcc" has "x86_64-linux-gnu-nm" beside it.
+    // "x86_64-linux-gnu-gcc" comes with "x86_64-linux-gnu-nm".
     let nm = match compiler
         .path()
         .to_str()
@@ -176,7 +178,7 @@ fn constants(symbols: &[(String, u64)]) -> String {
         .collect()
 }
 
-/// Runs a tool and returns what it printed, or stops the build with its words.
+/// Runs a tool and returns its output, or fails the build with its error message.
 fn run(command: &mut Command) -> String {
     match command.output() {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into(),
@@ -188,7 +190,7 @@ fn run(command: &mut Command) -> String {
         }
         Err(error) => {
             let program = command.get_program().to_string_lossy();
-            println!("cargo::error={program}: {error}; `make doctor` tells how to get it");
+            println!("cargo::error={program}: {error}; `make doctor` shows how to install it");
             std::process::exit(1);
         }
     }

@@ -1,24 +1,24 @@
 /*
  * plugin.c - a QEMU TCG plugin that counts the instructions of a boot
  *
- * From the first instruction at 0x7c00, where the BIOS jumps to the boot
- * sector, to the first one at the kernel's entry, then it ends QEMU. What
- * runs in the BIOS's address ranges is the firmware's, all else is the
- * loader's own. Firmware that runs after an INT instruction of the loader is
- * charged to that INT's number until the loader runs again; firmware that
- * nobody called was called by the hardware.
+ * It counts from the first instruction at 0x7c00, where the BIOS enters the
+ * boot sector, to the first one at the kernel's entry, then ends QEMU. The
+ * instructions in the BIOS's address ranges are the firmware's, all others are
+ * the loader's own. Firmware that runs after an INT instruction of the loader
+ * is charged to that INT's number until the loader runs again. All other
+ * firmware is charged to hardware interrupts.
  *
  * Arguments: entry=ADDRESS,out=FILE. Each line of FILE is
  *
- *     own INSTRUCTIONS            the loader's own, all of them
- *     firmware INSTRUCTIONS       the firmware's, all of them
+ *     own INSTRUCTIONS            the total of the loader
+ *     firmware INSTRUCTIONS       the total of the firmware
  *     int NUMBER CALLS INSTRUCTIONS
  *     hardware TIMES INSTRUCTIONS
- *     at ADDRESS INSTRUCTIONS     own ones, for each address below 64 KiB
- *     elsewhere INSTRUCTIONS      own ones at higher addresses
+ *     at ADDRESS INSTRUCTIONS     the loader's, for each address below 64 KiB
+ *     elsewhere INSTRUCTIONS      the loader's at higher addresses
  *
- * Each iteration of a REP string instruction counts as one, because that is
- * how TCG executes it.
+ * Each iteration of a REP string instruction counts as one instruction, because
+ * TCG executes it that way.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -31,7 +31,7 @@
 #if defined __has_include && __has_include(<qemu-plugin.h>)
 #include <qemu-plugin.h>
 #else
-/* Debian's QEMU 7.2 comes without the header: version 1, as far as used. */
+/* Debian's QEMU 7.2 lacks the header: the parts of version 1 that are used. */
 #define QEMU_PLUGIN_VERSION 1
 #define QEMU_PLUGIN_EXPORT __attribute__((visibility("default")))
 typedef uint64_t qemu_plugin_id_t;
@@ -54,8 +54,8 @@ const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 #define START 0x7c00
-#define LOW_END 0x10000  /* addresses below it are counted one by one */
-#define HARDWARE 0x100   /* behind the 256 numbers that INT can have */
+#define LOW_END 0x10000  /* addresses below it are counted individually */
+#define HARDWARE 0x100   /* after the 256 possible numbers of INT */
 
 struct caller {
     uint64_t calls, instructions;
@@ -136,12 +136,12 @@ static void run_entry(unsigned int cpu, void *unused)
         low += at[address];
     }
     fprintf(file, "elsewhere %" PRIu64 "\n", own - low);
-    _exit(fclose(file) ? 1 : 0); /* the kernel has nothing more to tell */
+    _exit(fclose(file) ? 1 : 0); /* the kernel itself is not measured */
 }
 
-/* Called for each block of code that QEMU translates: says what to call when
- * an instruction of it is executed. Callbacks of one instruction are called
- * in the order in which they are registered. */
+/* Called for each block of code that QEMU translates; registers callbacks for
+ * the execution of its instructions. The callbacks of an instruction are called
+ * in the order of registration. */
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     size_t count = qemu_plugin_tb_n_insns(block);
@@ -170,7 +170,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 #else
         memcpy(bytes, qemu_plugin_insn_data(insn), 2);
 #endif
-        if (bytes[0] == 0xcd) /* INT, and its number */
+        if (bytes[0] == 0xcd) /* INT and its number */
             WHEN_EXECUTED(run_int, bytes[1]);
     }
 }
@@ -185,7 +185,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
             out = strdup(argv[i] + 4);
     }
     if (!entry || !out) {
-        fputs("plugin.c: wants entry=ADDRESS,out=FILE\n", stderr);
+        fputs("plugin.c: needs the arguments entry=ADDRESS,out=FILE\n", stderr);
         return 1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);

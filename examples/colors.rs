@@ -1,8 +1,8 @@
-//! The sixteen colours of the VGA's palette.
+//! The sixteen colours of the VGA palette.
 //!
-//! `cargo run --example colors` shows each one, from black to white, on the eight
-//! that may be a background. A colour is four bits: blue, green, red, and light;
-//! a background has no bit for light.
+//! `cargo run --example colors` shows each colour, from black to white, on each
+//! of the eight that can be a background. A colour has four bits: blue, green,
+//! red, and intensity; a background has no intensity bit.
 
 #![no_std]
 #![no_main]
@@ -28,7 +28,7 @@ pub extern "C" fn _start(_boot_info: &'static BootInfo) -> ! {
     for foreground in COLORS {
         for background in &COLORS[..BACKGROUNDS] {
             let mut writer = Writer::new(foreground, *background);
-            let _ = write!(writer, " sample "); // it never fails
+            let _ = write!(writer, " sample "); // never fails
         }
         println!(" {foreground:?}");
     }

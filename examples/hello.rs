@@ -1,10 +1,10 @@
-//! The student's first kernel: twenty lines that need nothing but `core`.
+//! A first kernel: twenty lines that need only `core`.
 //!
 //! `cargo run --example hello` boots it.
 
 #![no_std]
 #![no_main]
-#![allow(clippy::empty_loop)] // the shortest way to stay where we are
+#![allow(clippy::empty_loop)] // the shortest way to stop here
 
 use core::panic::PanicInfo;
 
@@ -12,7 +12,7 @@ use core::panic::PanicInfo;
 pub extern "C" fn _start() -> ! {
     let vga_buffer = 0xb8000 as *mut u8;
     for (i, &byte) in b"Hello World!".iter().enumerate() {
-        // SAFETY: the loader has mapped the screen's memory; 24 bytes are in it.
+        // SAFETY: the loader mapped the screen's memory, and the 24 bytes fit.
         unsafe {
             *vga_buffer.offset(i as isize * 2) = byte;
             *vga_buffer.offset(i as isize * 2 + 1) = 0xb;

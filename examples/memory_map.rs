@@ -1,9 +1,9 @@
-//! The memory map: what the BIOS has reported, and what is in use of it.
+//! The memory map: the memory that the BIOS reported, and which of it is in use.
 //!
-//! `cargo run --example memory_map` shows a table: where each region starts and
-//! ends, its size, and what it is. Look for what the PC itself takes below 1 MiB,
-//! for the kernel at 2 MiB, and for how much is left. The serial line has all of
-//! it, the screen as much as it has rows for.
+//! `cargo run --example memory_map` shows a table: the first and last address of
+//! each region, its size, and its kind. Look for the regions below 1 MiB that
+//! belong to the PC, for the kernel at 2 MiB, and for how much is usable. The
+//! serial line shows the whole table, the screen as much as fits.
 
 #![no_std]
 #![no_main]
@@ -14,32 +14,32 @@ use siso_os::vga::{self, Color};
 use siso_os::{BootInfo, cpu, exceptions, serial};
 
 const PAGE: u64 = 4096;
-/// What the screen has room for, besides the first line and the last two.
+/// The regions that fit on the screen, besides the first row and the last two.
 const ROWS: usize = vga::ROWS - 3;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     exceptions::init();
     let regions = boot_info.regions();
-    let _ = table(&mut serial::Writer, regions, regions.len()); // it never fails
+    let _ = table(&mut serial::Writer, regions, regions.len()); // never fails
 
     vga::clear();
     let mut screen = vga::Writer::new(Color::LightCyan, Color::Black);
-    let _ = table(&mut screen, regions, ROWS); // nor does this
+    let _ = table(&mut screen, regions, ROWS); // never fails
     cpu::halt()
 }
 
 fn table(to: &mut impl Write, regions: &[Region], rows: usize) -> Result {
     writeln!(
         to,
-        "{:>18} {:>18} {:>12}  what",
-        "start", "last byte", "KiB"
+        "{:>18} {:>18} {:>12}  kind",
+        "first address", "last address", "KiB"
     )?;
     for region in regions.iter().take(rows) {
-        let start = region.start_frame * PAGE;
+        let first = region.start_frame * PAGE;
         let last = region.end_frame * PAGE - 1;
         let kib = region.bytes() / 1024;
-        writeln!(to, "{start:#18x} {last:#18x} {kib:12}  {:?}", region.kind)?;
+        writeln!(to, "{first:#18x} {last:#18x} {kib:12}  {:?}", region.kind)?;
     }
     if regions.len() > rows {
         let more = regions.len() - rows;

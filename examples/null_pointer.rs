@@ -1,8 +1,8 @@
-//! A kernel that follows a null pointer.
+//! A kernel that dereferences a null pointer.
 //!
-//! `cargo run --example null_pointer` ends in a page fault: nothing is mapped in
-//! the first page, so that this mistake shows at once. The address is not 0 but
-//! 0x10, as it is when a field of a structure is read that is not there.
+//! `cargo run --example null_pointer` ends in a page fault: page 0 is not mapped,
+//! so that this mistake is caught at once. The address is 0x10 rather than 0, as
+//! it would be for a field of a structure accessed through a null pointer.
 
 #![no_std]
 #![no_main]
@@ -15,7 +15,7 @@ pub extern "C" fn _start(_boot_info: &'static BootInfo) -> ! {
     let structure = core::ptr::null::<u64>();
     let field = structure.wrapping_add(2);
     println!("Reading a field at {field:p}:");
-    // SAFETY: nothing is read, the CPU refuses to.
+    // SAFETY: the CPU faults before anything is read.
     let value = unsafe { field.read_volatile() };
-    panic!("there is a page at 0, and {value} in it");
+    panic!("page 0 is mapped: it holds {value}");
 }

@@ -1,12 +1,12 @@
-//! The page tables, read as the CPU reads them.
+//! The page tables, walked as the CPU walks them.
 //!
-//! `cargo run --example page_tables` walks the four levels from CR3 on and shows
-//! what is mapped where, with which rights: r read, w write, x execute. Look for
-//! what is missing: page 0, the guard page below the stack, and any page that
-//! can be both written and executed. The serial line has all of it, the screen as
-//! much as it has rows for.
+//! `cargo run --example page_tables` walks the four levels, starting at CR3, and
+//! shows what is mapped where, with which rights: r read, w write, x execute.
+//! Look for what is missing: page 0, the guard page below the stack, and any page
+//! that is both writable and executable. The serial line shows the whole table,
+//! the screen as much as fits.
 //!
-//! Intel SDM volume 3A, 4.5, draws the entries.
+//! Intel SDM volume 3A, 4.5, describes the entries.
 
 #![no_std]
 #![no_main]
@@ -16,13 +16,13 @@ use siso_os::{BootInfo, cpu, exceptions, println, serial_println, vga};
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
-/// On levels 3 and 2: the entry maps a large page, and is not a table.
+/// In a PDPT or a PD: the entry maps a large page instead of a table.
 const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 /// The physical address in an entry.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// Pages beside each other with the same size and the same rights.
+/// Adjacent pages of the same size with the same rights.
 struct Range {
     virt: u64,
     phys: u64,
@@ -32,8 +32,8 @@ struct Range {
     executable: bool,
 }
 
-/// The walk: where physical memory is mapped, the range that may still grow,
-/// and the rows shown so far.
+/// The state of the walk: where physical memory is mapped, the range that may
+/// still grow, and the number of rows shown so far.
 struct Walk {
     physical: u64,
     range: Option<Range>,
@@ -59,18 +59,19 @@ pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
 }
 
 impl Walk {
-    /// Walks a table of this level; `rights` are what the levels above leave.
+    /// Walks a table of this level, from 4 (PML4) to 1 (PT); `rights` are those
+    /// that the levels above permit.
     fn table(&mut self, phys: u64, level: u32, base: u64, rights: u64) {
         let table = (self.physical + phys) as *const u64;
         let shift = 12 + 9 * (level - 1);
         for index in 0..512 {
-            // SAFETY: the tables are in physical memory, all of which is mapped
-            // from `physical` on.
+            // SAFETY: the tables are in physical memory, which is mapped at
+            // `physical`.
             let entry = unsafe { table.add(index as usize).read_volatile() };
             if entry & PRESENT == 0 {
                 continue;
             }
-            // May be written if all levels say so, executed if none forbids it.
+            // Writable if every level says so, executable unless a level forbids it.
             let rights = rights & entry & WRITABLE | (rights | entry) & NO_EXECUTE;
             // The upper 16 bits of an address repeat bit 47.
             let virt = ((base | index << shift) << 16) as i64 >> 16;
@@ -90,10 +91,10 @@ impl Walk {
         }
     }
 
-    /// Adds a page to the range before it, or begins a new one.
+    /// Adds a page to the current range, or starts a new range.
     fn page(&mut self, page: Range) {
         match &mut self.range {
-            Some(range) if range.goes_on_with(&page) => range.bytes += page.bytes,
+            Some(range) if range.continues_with(&page) => range.bytes += page.bytes,
             _ => {
                 self.show();
                 self.range = Some(page);
@@ -101,7 +102,7 @@ impl Walk {
         }
     }
 
-    /// Shows the range that has ended.
+    /// Shows the current range, which is complete.
     fn show(&mut self) {
         let Some(range) = self.range.take() else {
             return;
@@ -119,7 +120,7 @@ impl Walk {
         ));
     }
 
-    /// A row for the serial line and, while there is room, for the screen.
+    /// Prints a row to the serial line and, while there is room, to the screen.
     fn row(&mut self, row: Arguments) {
         serial_println!("{row}");
         self.rows += 1;
@@ -132,7 +133,7 @@ impl Walk {
 }
 
 impl Range {
-    fn goes_on_with(&self, page: &Range) -> bool {
+    fn continues_with(&self, page: &Range) -> bool {
         page.virt == self.virt.wrapping_add(self.bytes)
             && page.phys == self.phys + self.bytes
             && (page.page, page.writable, page.executable)

@@ -1,4 +1,4 @@
-//! What the user has given along: a text and a file.
+//! The boot modules: a command line and a ramdisk.
 //!
 //! `cargo run --example ramdisk -- --command-line "a text" --ramdisk README.md`
 
@@ -7,7 +7,7 @@
 
 use siso_os::{BootInfo, cpu, exceptions, println, serial_println, vga};
 
-/// How much of the file is shown.
+/// How many lines of the ramdisk are shown.
 const ROWS: usize = 6;
 
 #[unsafe(no_mangle)]
@@ -23,7 +23,7 @@ extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     }
     println!("ramdisk: {} bytes", ramdisk.len());
     for line in ramdisk.split(|&byte| byte == b'\n').take(ROWS) {
-        println!("  {}", str::from_utf8(line).unwrap_or("(no text)"));
+        println!("  {}", str::from_utf8(line).unwrap_or("(not text)"));
     }
 
     let address = ramdisk.as_ptr();

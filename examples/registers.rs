@@ -1,9 +1,9 @@
-//! The registers that say how the CPU works: CR0, CR3, CR4, EFER and RFLAGS.
+//! The registers that control the CPU: CR0, CR3, CR4, EFER and RFLAGS.
 //!
-//! `cargo run --example registers` shows each, bit by bit, with the manual's
-//! names: first what is set, then what is clear. Look for PG and PAE (paging
-//! with four levels), LMA (long mode), NXE and WP (pages that may not be
-//! executed or written) and IF (interrupts).
+//! `cargo run --example registers` shows the bits of each, with the names from
+//! the manual: first those that are set, then those that are clear. Look for PG
+//! and PAE (paging with four levels), LMA (long mode), NXE and WP (no-execute
+//! and write-protected pages), and IF (interrupts).
 //!
 //! Intel SDM volume 3A, 2.5 and 2.3, volume 4 for EFER; AMD APM volume 2, 3.1.
 
@@ -14,7 +14,7 @@ use core::fmt::{Result, Write};
 use siso_os::vga::{self, Color};
 use siso_os::{BootInfo, cpu, exceptions, serial};
 
-/// A bit's number, its short name, and its name.
+/// A bit's number, its abbreviation, and its name.
 type Bit = (u32, &'static str, &'static str);
 
 #[rustfmt::skip]
@@ -53,10 +53,10 @@ const EFER: &[Bit] = &[
 const RFLAGS: &[Bit] = &[
     (0, "CF", "carry"), (1, "1", "always set"), (2, "PF", "parity"), (4, "AF", "auxiliary carry"), (6, "ZF", "zero"),
     (7, "SF", "sign"), (8, "TF", "trap"), (9, "IF", "interrupt enable"), (10, "DF", "direction"),
-    (11, "OF", "overflow"), (12, "IOPL", "I/O privilege, low bit"), (13, "IOPL", "its high bit"),
+    (11, "OF", "overflow"), (12, "IOPL", "I/O privilege, low bit"), (13, "IOPL", "I/O privilege, high bit"),
     (14, "NT", "nested task"), (16, "RF", "resume"), (17, "VM", "virtual-8086 mode"),
     (18, "AC", "alignment check"), (19, "VIF", "virtual interrupt"),
-    (20, "VIP", "virtual interrupt pending"), (21, "ID", "CPUID is there"),
+    (20, "VIP", "virtual interrupt pending"), (21, "ID", "CPUID available"),
 ];
 
 #[unsafe(no_mangle)]
@@ -64,8 +64,8 @@ pub extern "C" fn _start(_boot_info: &'static BootInfo) -> ! {
     exceptions::init();
     vga::clear();
     let mut screen = vga::Writer::new(Color::LightCyan, Color::Black);
-    let _ = show_all(&mut serial::Writer); // it never fails
-    let _ = show_all(&mut screen); // nor does this
+    let _ = show_all(&mut serial::Writer); // never fails
+    let _ = show_all(&mut screen); // never fails
     cpu::halt()
 }
 

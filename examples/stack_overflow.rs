@@ -1,9 +1,9 @@
-//! A kernel that calls itself without end.
+//! A kernel that recurses endlessly.
 //!
 //! `cargo run --example stack_overflow` ends in a double fault: the stack grows
-//! down into its guard page, where nothing is mapped. That is a page fault, but
-//! the CPU cannot push what its handler wants to know: the stack is full. The
-//! double fault has a stack of its own, so this can still be shown.
+//! down into its guard page, which is not mapped. The result is a page fault, but
+//! the CPU cannot push the exception frame, because the stack is full. The double
+//! fault has its own stack, so the handler can still run.
 
 #![no_std]
 #![no_main]
@@ -15,11 +15,11 @@ use siso_os::{BootInfo, exceptions, println};
 pub extern "C" fn _start(_boot_info: &'static BootInfo) -> ! {
     exceptions::init();
     println!("Calling the same function again and again:");
-    panic!("it came back with {}", endless(0));
+    panic!("the function returned {}", endless(0));
 }
 
 #[allow(unconditional_recursion)]
 fn endless(depth: u64) -> u64 {
-    // What is left to do after the call keeps it from becoming a jump.
+    // The addition after the call prevents a tail call.
     endless(black_box(depth + 1)) + black_box(depth)
 }

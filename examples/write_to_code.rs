@@ -1,8 +1,8 @@
 //! A kernel that writes to its own code.
 //!
-//! `cargo run --example write_to_code` ends in a page fault: the page may be
-//! executed, so it may not be written. A kernel that can be changed by a
-//! stray pointer would do anything at all, much later.
+//! `cargo run --example write_to_code` ends in a page fault: the page is
+//! executable, so it is not writable. If a stray pointer could overwrite the
+//! code, the kernel would fail much later and in unpredictable ways.
 
 #![no_std]
 #![no_main]
@@ -14,7 +14,7 @@ pub extern "C" fn _start(_boot_info: &'static BootInfo) -> ! {
     exceptions::init();
     let code = _start as *const () as *mut u8;
     println!("Writing to the code at {code:p}:");
-    // SAFETY: nothing is written, the CPU refuses to.
+    // SAFETY: the CPU faults before anything is written.
     unsafe { code.write_volatile(0) }
-    panic!("the code was written to");
+    panic!("the code was overwritten");
 }

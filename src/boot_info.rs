@@ -1,31 +1,31 @@
-//! What the loader tells the kernel: the types behind `_start`'s argument.
+//! The boot info, which the loader passes to the kernel as `_start`'s argument.
 //!
-//! Up to [`BootInfo::loader`] they are laid out as in the `bootloader` crate
-//! 0.9 with its feature `map_physical_memory`, so that its kernels boot as
-//! they are. The whole contract stands in `docs/protocol.md` of siso_os.
+//! Up to [`BootInfo::loader`], the layout is that of the `bootloader` crate
+//! 0.9 with its feature `map_physical_memory`, so kernels written for that
+//! crate boot unchanged. `docs/protocol.md` of siso_os has the full protocol.
 
 use core::fmt;
 
-/// The loader's addresses and sizes, as its assembler has them.
+/// The loader's addresses and sizes, generated from its assembly source.
 mod layout {
     #![allow(dead_code)]
     include!(env!("LOADER_LAYOUT"));
 }
 
-/// Everything that the loader tells.
+/// Everything that the loader passes to the kernel.
 #[derive(Debug)]
 #[repr(C)]
 pub struct BootInfo {
-    /// What memory there is; the slots behind `region_count` are empty.
+    /// The memory map; slots from `region_count` on are empty.
     regions: [Region; layout::INFO_REGIONS as usize],
     region_count: u64,
-    /// Virtual address that physical memory is mapped at: the first 4 GiB
-    /// whole, above them RAM only.
+    /// Virtual address at which physical memory is mapped: all of the first
+    /// 4 GiB, and RAM only above that.
     pub physical_memory_offset: u64,
-    /// The template of thread-local storage; all zero where there is none.
+    /// The template of thread-local storage; all zero if there is none.
     pub tls_template: TlsTemplate,
     _reserved: u64,
-    /// What only this loader tells.
+    /// Information that only this loader provides.
     pub loader: LoaderInfo,
 }
 
@@ -35,9 +35,9 @@ pub struct BootInfo {
 pub struct Region {
     /// Number of the first frame.
     pub start_frame: u64,
-    /// Number of the frame behind the last one.
+    /// Number of the first frame after the region.
     pub end_frame: u64,
-    /// What it is used for.
+    /// What the region is used for.
     pub kind: Kind,
 }
 
@@ -46,49 +46,50 @@ pub struct Region {
 #[repr(transparent)]
 pub struct Kind(u32);
 
-/// Where a new thread's local storage is copied from.
+/// The initial contents of a new thread's local storage.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TlsTemplate {
     /// Virtual address of the template.
     pub start: u64,
-    /// Bytes that are copied.
+    /// Bytes to copy from the template.
     pub file_size: u64,
-    /// Bytes in all; those behind the copied ones are zero.
+    /// Total size in bytes; the bytes after the copied ones are zero.
     pub memory_size: u64,
 }
 
-/// The part of the boot info that is this loader's own.
+/// The part of the boot info that is specific to this loader.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct LoaderInfo {
-    /// `"siso_os1"` where this loader has booted the kernel.
+    /// `"siso_os1"` if this loader booted the kernel.
     pub magic: [u8; 8],
-    /// 1; it changes when a field changes its meaning.
+    /// 1; incremented when the meaning of a field changes.
     pub version: u32,
-    /// Bytes of the whole boot info; it grows with new fields.
+    /// Size of the whole boot info in bytes; it grows with new fields.
     pub size: u32,
-    /// The BIOS's number of the drive we came from: 0x00 on for floppies,
-    /// 0x80 on for disks.
+    /// The BIOS's number of the boot drive: from 0x00 for floppies, from 0x80
+    /// for hard disks.
     pub boot_drive: u32,
-    /// How the A20 gate was opened: 0 it was open, 1 by the BIOS, 2 by the
-    /// keyboard controller, 3 by port 0x92.
+    /// How A20 was enabled: 0 already enabled, 1 by the BIOS, 2 by the keyboard
+    /// controller, 3 by port 0x92.
     pub a20_method: u32,
-    /// The BIOS call that reported the memory: 0xe820, 0xe801 or 0x88.
+    /// The BIOS call that reported the memory map: 0xe820, 0xe801 or 0x88.
     pub memory_source: u32,
-    /// Bit 0: the CPU has no-execute pages. Bit 1: the user has allowed pages
-    /// that are writable and executable.
+    /// Bit 0: the CPU supports no-execute pages. Bit 1: the user allowed pages
+    /// that are both writable and executable.
     pub flags: u32,
     /// See [`BootInfo::command_line`].
-    command_line: Package,
+    command_line: Module,
     /// See [`BootInfo::ramdisk`].
-    ramdisk: Package,
+    ramdisk: Module,
 }
 
-/// Bytes that the loader has brought along; none at all where `bytes` is 0.
+/// A boot module: bytes that the loader loaded for the kernel. There is none
+/// if `bytes` is 0.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-struct Package {
+struct Module {
     address: u64,
     bytes: u64,
 }
@@ -113,49 +114,48 @@ const _: () = {
 };
 
 impl BootInfo {
-    /// All regions, sorted; they do not overlap. What is in none of them is
+    /// All regions, sorted and without overlaps. Addresses in none of them are
     /// not memory.
     pub fn regions(&self) -> &[Region] {
         let count = self.region_count as usize;
         self.regions.get(..count).unwrap_or(&self.regions)
     }
 
-    /// The regions that a kernel may use as it likes.
+    /// The regions that the kernel may use freely.
     pub fn usable(&self) -> impl Iterator<Item = &Region> {
         self.regions()
             .iter()
             .filter(|region| region.kind == Kind::USABLE)
     }
 
-    /// Where a physical address is mapped, to read and to write: any address
-    /// below 4 GiB, and above it those of RAM.
+    /// The virtual address at which a physical address is mapped, readable and
+    /// writable: any address below 4 GiB, and RAM above it.
     ///
-    /// It is a pointer, no reference: only the caller knows what is there,
-    /// and who else uses it.
+    /// The result is a pointer and not a reference: only the caller knows what
+    /// is there and who else uses it.
     pub fn virtual_address(&self, physical: u64) -> *mut u8 {
         self.physical_memory_offset.wrapping_add(physical) as *mut u8
     }
 
-    /// The command line, as it was given to the image builder; empty where
-    /// none was.
+    /// The command line given to the image builder; empty if there is none.
     pub fn command_line(&self) -> &'static str {
-        // The image builder takes nothing but UTF-8.
+        // The image builder accepts only UTF-8.
         core::str::from_utf8(self.loader.command_line.bytes()).unwrap_or_default()
     }
 
-    /// The ramdisk's bytes; empty where there is none. Its memory is of kind
-    /// [`Kind::PACKAGE`]: nobody else uses it.
+    /// The ramdisk; empty if there is none. Its memory is of kind
+    /// [`Kind::MODULE`], so nothing else uses it.
     pub fn ramdisk(&self) -> &'static [u8] {
         self.loader.ramdisk.bytes()
     }
 }
 
-impl Package {
+impl Module {
     fn bytes(&self) -> &'static [u8] {
         if self.bytes == 0 {
             return &[];
         }
-        // SAFETY: the loader has put so many bytes there, mapped with all of
+        // SAFETY: the loader stored this many bytes there, in the mapping of
         // physical memory, and marked them as in use.
         unsafe { core::slice::from_raw_parts(self.address as *const u8, self.bytes as usize) }
     }

@@ -1,10 +1,10 @@
-//! What a small kernel needs first, with `core` alone: a screen, a serial
-//! line, exceptions and panics that can be read, tests that run in the kernel,
-//! and what the loader tells.
+//! The basics of a small kernel, using only `core`: the screen, the serial
+//! line, readable exceptions and panics, tests that run in the kernel, and
+//! the boot info.
 //!
-//! Reading order: [`boot_info`], [`vga`], [`serial`], [`port`], [`cpu`]; what
-//! happens when something goes wrong: [`mod@panic`], [`exceptions`]; and how
-//! `cargo test` works: [`testing`], [`qemu`].
+//! Reading order: [`boot_info`], [`vga`], [`serial`], [`port`], [`cpu`]; then
+//! [`mod@panic`] and [`exceptions`] for what happens when something goes
+//! wrong; then [`testing`] and [`qemu`] for how `cargo test` works.
 
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -30,7 +30,7 @@ pub mod vga;
 
 pub use boot_info::BootInfo;
 
-/// Where the tests in these modules begin, as in `tests/basic.rs`.
+/// The entry point of the unit tests in these modules, as in `tests/basic.rs`.
 #[cfg(test)]
 #[unsafe(no_mangle)]
 extern "C" fn _start(boot_info: &'static BootInfo) -> ! {

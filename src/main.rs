@@ -1,6 +1,6 @@
-//! The kernel: says hello on the screen and on the serial line, then rests.
+//! The kernel: prints a greeting to the screen and the serial line, then halts.
 //!
-//! The loader has just jumped to `_start`; its `boot/long.s` shows in what state.
+//! The loader jumps to `_start` in 64-bit mode; see its `boot/start_kernel.s`.
 
 #![no_std]
 #![no_main]

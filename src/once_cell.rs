@@ -1,9 +1,9 @@
-//! A variable that is set once and read often: what `std` calls `OnceLock`.
+//! A cell that can be set only once, like `OnceLock` in `std`.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// A place for a value that is not known before the kernel runs.
+/// A cell for a value that is known only at run time.
 pub struct OnceCell<T> {
     state: AtomicU8,
     value: UnsafeCell<Option<T>>,
@@ -13,12 +13,12 @@ const EMPTY: u8 = 0;
 const BEING_SET: u8 = 1;
 const SET: u8 = 2;
 
-// SAFETY: only the caller of `set` that finds it empty writes the value, and
-// nobody reads it before that is done.
+// SAFETY: only the call of `set` that finds the cell empty writes the value, and
+// `get` does not read it until the write is complete.
 unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
 
 impl<T: Copy> OnceCell<T> {
-    /// A place that is still empty.
+    /// Creates an empty cell.
     pub const fn new() -> Self {
         OnceCell {
             state: AtomicU8::new(EMPTY),
@@ -26,14 +26,14 @@ impl<T: Copy> OnceCell<T> {
         }
     }
 
-    /// Puts the value there; panics where one is already.
+    /// Sets the value. Panics if there is already one.
     pub fn set(&self, value: T) {
-        let taken =
+        let claimed =
             self.state
                 .compare_exchange(EMPTY, BEING_SET, Ordering::Relaxed, Ordering::Relaxed);
-        assert!(taken.is_ok(), "set twice");
-        // SAFETY: the state was empty and is no more: nobody else is here,
-        // and nobody reads yet.
+        assert!(claimed.is_ok(), "the cell is already set");
+        // SAFETY: this call changed the state from EMPTY, so no other call
+        // writes, and `get` does not read before the state is SET.
         unsafe { *self.value.get() = Some(value) }
         self.state.store(SET, Ordering::Release);
     }
@@ -43,7 +43,7 @@ impl<T: Copy> OnceCell<T> {
         if self.state.load(Ordering::Acquire) != SET {
             return None;
         }
-        // SAFETY: it is set, so nobody writes to it any more.
+        // SAFETY: the cell is set, so nothing writes to it any more.
         unsafe { *self.value.get() }
     }
 }
@@ -54,9 +54,9 @@ mod tests {
 
     #[test_case]
     fn is_empty_until_it_is_set() {
-        let once = OnceCell::new();
-        assert_eq!(once.get(), None);
-        once.set(7);
-        assert_eq!(once.get(), Some(7));
+        let cell = OnceCell::new();
+        assert_eq!(cell.get(), None);
+        cell.set(7);
+        assert_eq!(cell.get(), Some(7));
     }
 }

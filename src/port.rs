@@ -1,4 +1,4 @@
-//! I/O ports: how a PC's oldest devices are reached.
+//! I/O ports, through which a PC's oldest devices are accessed.
 
 use core::arch::asm;
 
@@ -6,10 +6,10 @@ use core::arch::asm;
 ///
 /// # Safety
 ///
-/// Reading a port may change a device's state: whoever calls must know it.
+/// Reading a port may change the device's state; the caller must know the effect.
 pub unsafe fn read(port: u16) -> u8 {
     let value;
-    // SAFETY: IN touches no memory; what it does to a device, the caller knows.
+    // SAFETY: IN accesses no memory; the caller knows its effect on the device.
     unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack)) }
     value
 }
@@ -18,10 +18,10 @@ pub unsafe fn read(port: u16) -> u8 {
 ///
 /// # Safety
 ///
-/// A device can be told to overwrite memory or to reset the PC: whoever calls
-/// must know what this one does.
+/// A device may overwrite memory or reset the PC; the caller must know the
+/// effect.
 pub unsafe fn write(port: u16, value: u8) {
-    // SAFETY: OUT touches no memory; what it does to a device, the caller knows.
+    // SAFETY: OUT accesses no memory; the caller knows its effect on the device.
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack)) }
 }
 
@@ -31,6 +31,6 @@ pub unsafe fn write(port: u16, value: u8) {
 ///
 /// As for [`write()`].
 pub unsafe fn write_u32(port: u16, value: u32) {
-    // SAFETY: OUT touches no memory; what it does to a device, the caller knows.
+    // SAFETY: OUT accesses no memory; the caller knows its effect on the device.
     unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack)) }
 }

@@ -1,7 +1,7 @@
 //! The serial line COM1, a 16550 UART: 115,200 baud, 8 bits, no parity.
 //!
-//! The loader has set it up already; this does it again, so that the kernel
-//! does not depend on which loader it was.
+//! The loader has already initialized it. The kernel does so again, so that it
+//! does not depend on a particular loader.
 
 use crate::port;
 use core::fmt;
@@ -16,32 +16,32 @@ const LINE_STATUS: u16 = DATA + 5;
 const DIVISOR_LATCH: u8 = 0x80;
 /// Line control: 8 data bits, no parity, 1 stop bit.
 const EIGHT_N_ONE: u8 = 0x03;
-/// Line status: the transmitter takes a byte.
+/// Line status: the transmitter can take a byte.
 const TRANSMITTER_EMPTY: u8 = 0x20;
-/// How often to look before the line counts as broken: several milliseconds,
-/// where a byte takes 87 microseconds.
-const LOOKS: u32 = 10_000;
+/// How often to poll the line status before the line counts as broken: several
+/// milliseconds, whereas a byte takes 87 microseconds.
+const POLLS_MAX: u32 = 10_000;
 
-/// The line's state: not set up yet, in use, or broken.
-static STATE: AtomicU8 = AtomicU8::new(NEW);
-const NEW: u8 = 0;
-const WORKS: u8 = 1;
+/// The line's state: not initialized yet, ready, or broken.
+static STATE: AtomicU8 = AtomicU8::new(UNINITIALIZED);
+const UNINITIALIZED: u8 = 0;
+const READY: u8 = 1;
 const BROKEN: u8 = 2;
 
-/// Writes to COM1. A line that does not take bytes is dropped: the kernel
-/// goes on without it.
+/// Writes to COM1. If the line stops taking bytes, output to it is discarded
+/// from then on.
 pub struct Writer;
 
 impl Writer {
     fn write_byte(&mut self, byte: u8) {
-        if STATE.load(Ordering::Relaxed) == NEW {
-            set_up();
+        if STATE.load(Ordering::Relaxed) == UNINITIALIZED {
+            init();
         }
-        if STATE.load(Ordering::Relaxed) == WORKS {
-            // SAFETY: reading the line status changes nothing but error bits.
+        if STATE.load(Ordering::Relaxed) == READY {
+            // SAFETY: reading the line status only clears its error bits.
             let ready = || unsafe { port::read(LINE_STATUS) } & TRANSMITTER_EMPTY != 0;
-            if (0..LOOKS).any(|_| ready()) {
-                // SAFETY: the transmitter sends the byte, nothing else.
+            if (0..POLLS_MAX).any(|_| ready()) {
+                // SAFETY: this only sends the byte.
                 unsafe { port::write(DATA, byte) }
             } else {
                 STATE.store(BROKEN, Ordering::Relaxed);
@@ -50,8 +50,8 @@ impl Writer {
     }
 }
 
-fn set_up() {
-    // SAFETY: these registers set the line's speed and format only.
+fn init() {
+    // SAFETY: these registers only set the line's speed and format.
     unsafe {
         port::write(INTERRUPT_ENABLE, 0);
         port::write(LINE_CONTROL, DIVISOR_LATCH | EIGHT_N_ONE);
@@ -59,7 +59,7 @@ fn set_up() {
         port::write(INTERRUPT_ENABLE, 0);
         port::write(LINE_CONTROL, EIGHT_N_ONE);
     }
-    STATE.store(WORKS, Ordering::Relaxed);
+    STATE.store(READY, Ordering::Relaxed);
 }
 
 impl fmt::Write for Writer {
@@ -79,7 +79,7 @@ impl fmt::Write for Writer {
 macro_rules! serial_print {
     ($($arg:tt)*) => {{
         use core::fmt::Write as _;
-        let _ = write!($crate::serial::Writer, $($arg)*); // it never fails
+        let _ = write!($crate::serial::Writer, $($arg)*); // never fails
     }};
 }
 

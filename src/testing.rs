@@ -1,13 +1,14 @@
 //! Tests that run in the kernel, inside QEMU: `cargo test`.
 //!
-//! Cargo's own harness wants `std`. The nightly feature `custom_test_frameworks`
-//! collects the functions marked `#[test_case]` and hands them to [`run`];
-//! `tests/basic.rs` shows how. All is said on the serial line, in the words
-//! of Cargo's own harness, and QEMU's exit status tells how it went.
+//! Rust's standard test harness needs `std`. The nightly feature
+//! `custom_test_frameworks` collects the functions marked `#[test_case]` and
+//! passes them to [`run`]; `tests/basic.rs` shows how. The results go to the
+//! serial line in the standard harness's format, and QEMU's exit status reports
+//! success or failure.
 //!
-//! A panic aborts, so nothing can be run behind a test that fails. Tests that
-//! end in a panic or an exception by intention are kernels of their own:
-//! [`should_panic`], [`should_fault`].
+//! A panic aborts, so no test can run after one that fails. Tests that end in a
+//! panic or an exception on purpose are separate kernels: [`should_panic`],
+//! [`should_fault`].
 
 use crate::exceptions::{self, Exception};
 use crate::once_cell::OnceCell;
@@ -18,19 +19,19 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 static BOOT_INFO: OnceCell<&'static BootInfo> = OnceCell::new();
 static FILTER: OnceCell<&'static str> = OnceCell::new();
-/// What [`should_fault`] checks its exception with.
+/// The check that [`should_fault`] applies to the exception.
 static CHECK: OnceCell<fn(&Exception)> = OnceCell::new();
 
 static PASSED: AtomicUsize = AtomicUsize::new(0);
-/// Tests that are running or still to run.
-static LEFT: AtomicUsize = AtomicUsize::new(0);
+/// Tests that have not finished yet.
+static REMAINING: AtomicUsize = AtomicUsize::new(0);
 static FILTERED_OUT: AtomicUsize = AtomicUsize::new(0);
 
-/// A test: any function without arguments. It fails by a panic.
+/// A test: any function without arguments. It fails if it panics.
 pub trait Test {
-    /// Its path, without the crate.
+    /// The path of the function, without the crate.
     fn name(&self) -> &'static str;
-    /// Runs it; comes back if it has passed.
+    /// Runs the test; returns if it passes.
     fn run(&self);
 }
 
@@ -45,11 +46,11 @@ impl<F: Fn()> Test for F {
     }
 }
 
-/// What `_start` of a test does: makes everything ready, runs the tests, leaves
-/// QEMU.
+/// To be called from `_start` of a test kernel: initializes everything, runs the
+/// tests, and exits QEMU.
 ///
-/// `tests` is the function that `reexport_test_harness_main` names, or one
-/// that calls [`should_panic`] or [`should_fault`].
+/// `tests` is the function named by `reexport_test_harness_main`, or one that
+/// calls [`should_panic`] or [`should_fault`].
 pub fn start(boot_info: &'static BootInfo, tests: fn()) -> ! {
     BOOT_INFO.set(boot_info);
     set_filter(boot_info.command_line());
@@ -58,21 +59,22 @@ pub fn start(boot_info: &'static BootInfo, tests: fn()) -> ! {
     finished()
 }
 
-/// What the loader told; panics in a kernel that was not begun with [`start`].
+/// The boot info. Panics if [`start`] was not called.
 pub fn boot_info() -> &'static BootInfo {
     BOOT_INFO.get().expect("`testing::start` was called")
 }
 
-/// Chooses tests, with the words of Cargo's own harness: those whose name contains
-/// one of the words, or all if there is no word; none that contains what stands
-/// behind a `--skip`. Other options change nothing. Panics if it was done before.
+/// Selects tests by the arguments of the standard harness: those whose names
+/// contain one of the words, or all if there are no words, except those whose
+/// names contain the argument of a `--skip`. Other options have no effect. Panics
+/// if the filter is already set.
 pub fn set_filter(words: &'static str) {
     FILTER.set(words);
 }
 
-fn is_chosen(name: &str, filter: &str) -> bool {
+fn is_selected(name: &str, filter: &str) -> bool {
     const WITH_VALUE: [&str; 4] = ["--test-threads", "--format", "--color", "--logfile"];
-    let (mut any, mut named) = (false, false);
+    let (mut has_words, mut matches) = (false, false);
     let mut words = filter.split_whitespace();
     while let Some(word) = words.next() {
         let skipped = match word {
@@ -86,28 +88,28 @@ fn is_chosen(name: &str, filter: &str) -> bool {
         } else if WITH_VALUE.contains(&word) {
             words.next();
         } else if !word.starts_with("--") {
-            any = true;
-            named |= name.contains(word);
+            has_words = true;
+            matches |= name.contains(word);
         }
     }
-    named || !any
+    matches || !has_words
 }
 
-/// The test runner: runs those that are chosen, up to the first that fails.
+/// The test runner: runs the selected tests, up to the first one that fails.
 pub fn run(tests: &[&dyn Test]) {
     panic::set_hook(|info| failed(info));
     exceptions::set_hook(|exception| failed(exception));
     let filter = FILTER.get().unwrap_or("");
-    let chosen = || tests.iter().filter(|test| is_chosen(test.name(), filter));
-    begin(chosen().count(), tests.len());
-    for test in chosen() {
+    let selected = || tests.iter().filter(|test| is_selected(test.name(), filter));
+    begin(selected().count(), tests.len());
+    for test in selected() {
         serial_print!("test {} ... ", test.name());
         test.run();
         passed();
     }
 }
 
-/// Runs a test that is to end in a panic.
+/// Runs a test that must end in a panic.
 pub fn should_panic(name: &str, test: fn()) -> ! {
     panic::set_hook(|_| {
         passed();
@@ -117,8 +119,8 @@ pub fn should_panic(name: &str, test: fn()) -> ! {
     run_alone(name, "should panic", test)
 }
 
-/// Runs a test that is to end in an exception. It has passed if `check` comes
-/// back: that looks, with assertions, whether it was the right exception.
+/// Runs a test that must end in an exception. It passes if `check` returns;
+/// `check` asserts that it was the right exception.
 pub fn should_fault(name: &str, check: fn(&Exception), test: fn()) -> ! {
     CHECK.set(check);
     panic::set_hook(|info| failed(info));
@@ -132,41 +134,41 @@ pub fn should_fault(name: &str, check: fn(&Exception), test: fn()) -> ! {
     run_alone(name, "should fault", test)
 }
 
-/// Runs a test that should not come back, if it is chosen.
+/// Runs a single test that must not return, if it is selected.
 fn run_alone(name: &str, expectation: &str, test: fn()) -> ! {
-    let chosen = is_chosen(name, FILTER.get().unwrap_or(""));
-    begin(chosen.into(), 1);
-    if chosen {
+    let selected = is_selected(name, FILTER.get().unwrap_or(""));
+    begin(selected.into(), 1);
+    if selected {
         serial_print!("test {name} - {expectation} ... ");
         test();
-        failed(&"the test came back")
+        failed(&"the test returned")
     }
     finished()
 }
 
-fn begin(chosen: usize, all: usize) {
-    let tests = if chosen == 1 { "test" } else { "tests" };
-    serial_println!("\nrunning {chosen} {tests}");
-    LEFT.store(chosen, Ordering::Relaxed);
-    FILTERED_OUT.store(all - chosen, Ordering::Relaxed);
+fn begin(selected: usize, all: usize) {
+    let tests = if selected == 1 { "test" } else { "tests" };
+    serial_println!("\nrunning {selected} {tests}");
+    REMAINING.store(selected, Ordering::Relaxed);
+    FILTERED_OUT.store(all - selected, Ordering::Relaxed);
 }
 
 fn passed() {
     serial_println!("ok");
     PASSED.fetch_add(1, Ordering::Relaxed);
-    LEFT.fetch_sub(1, Ordering::Relaxed);
+    REMAINING.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Ends a run in which the test at hand has failed.
+/// Ends a run because the current test failed.
 fn failed(reason: &dyn Display) -> ! {
     let passed = PASSED.load(Ordering::Relaxed);
-    let not_run = LEFT.load(Ordering::Relaxed).saturating_sub(1);
+    let not_run = REMAINING.load(Ordering::Relaxed).saturating_sub(1);
     serial_println!("FAILED\n\n{reason}\n");
     serial_println!("test result: FAILED. {passed} passed; 1 failed; {not_run} not run\n");
     qemu::exit(ExitCode::Failure)
 }
 
-/// Ends a run in which no test has failed.
+/// Ends a run in which no test failed.
 fn finished() -> ! {
     let passed = PASSED.load(Ordering::Relaxed);
     let filtered_out = FILTERED_OUT.load(Ordering::Relaxed);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test_case]
-    fn words_choose_tests() {
+    fn words_select_tests() {
         for filter in [
             "",
             "vga",
@@ -197,7 +199,7 @@ mod tests {
             "--test-threads 1",
             "--skip basic",
         ] {
-            assert!(is_chosen("vga::tests::scrolling", filter), "{filter}");
+            assert!(is_selected("vga::tests::scrolling", filter), "{filter}");
         }
         for filter in [
             "basic",
@@ -206,7 +208,7 @@ mod tests {
             "vga --skip scroll",
             "--skip=scroll",
         ] {
-            assert!(!is_chosen("vga::tests::scrolling", filter), "{filter}");
+            assert!(!is_selected("vga::tests::scrolling", filter), "{filter}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The screen: 80x25 characters of VGA text memory.
+//! The screen: VGA text mode, 80x25 characters.
 //!
-//! Two bytes a character: its code, then its colours. The loader has chosen
-//! this mode, mapped the memory where it is, and left row 0 to the kernel. The
-//! cursor is the hardware's; two registers of the CRT controller tell it where
-//! to blink.
+//! Each character takes two bytes in text memory: its code, then its colours.
+//! The loader sets this mode, identity-maps the memory, and leaves row 0 to the
+//! kernel. The hardware draws the cursor; two registers of the CRT controller
+//! hold its position.
 
 use crate::port;
 use core::fmt;
@@ -11,23 +11,23 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Address of the text memory.
 const TEXT: *mut u16 = 0xb8000 as *mut u16;
-/// Characters a row.
+/// Characters per row.
 pub const COLUMNS: usize = 80;
-/// Rows of the screen.
+/// Rows on the screen.
 pub const ROWS: usize = 25;
-const CHARACTERS: usize = ROWS * COLUMNS;
+const CELLS: usize = ROWS * COLUMNS;
 
-/// I/O port that takes the number of a CRT controller's register; the
-/// register itself is at the next one.
+/// I/O port that selects a register of the CRT controller; the next port
+/// accesses the register.
 const CRTC_INDEX: u16 = 0x3d4;
 const CRTC_DATA: u16 = CRTC_INDEX + 1;
-/// CRT controller: the cursor's position, upper and lower half.
+/// CRT controller: the cursor's position, high and low byte.
 const CRTC_CURSOR: [u8; 2] = [0x0e, 0x0f];
 
-/// Where the next character goes, counted from the upper left corner.
+/// The cell of the next character, counted from the upper left corner.
 static POSITION: AtomicUsize = AtomicUsize::new(0);
 
-/// A colour of the VGA's palette. Only the first eight may be a background.
+/// A colour of the VGA palette. Only the first eight can be a background.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -50,16 +50,16 @@ pub enum Color {
     White,
 }
 
-/// Writes to the screen, in two colours. All writers share one position.
+/// Writes to the screen in a pair of colours. All writers share one position.
 ///
-/// The end of a line clears the rest of its row, and the screen scrolls when the
-/// last row is full.
+/// A newline clears the rest of its row. The screen scrolls when the last row is
+/// full.
 pub struct Writer {
     attribute: u8,
 }
 
 impl Writer {
-    /// A writer in these colours.
+    /// Creates a writer with these colours.
     pub const fn new(foreground: Color, background: Color) -> Self {
         Writer {
             attribute: (background as u8) << 4 | foreground as u8,
@@ -70,23 +70,24 @@ impl Writer {
         let position = POSITION.load(Ordering::Relaxed);
         let next = if character == '\n' {
             let next = (position / COLUMNS + 1) * COLUMNS;
-            (position..next).for_each(|position| put(position, self.cell(' ')));
+            (position..next).for_each(|position| write_cell(position, self.cell(' ')));
             next
         } else {
-            put(position, self.cell(character));
+            write_cell(position, self.cell(character));
             position + 1
         };
-        // Always a place on the screen, even if somebody interrupts us.
-        if next < CHARACTERS {
+        // The stored position is always on the screen, even if an interrupt
+        // handler prints in between.
+        if next < CELLS {
             POSITION.store(next, Ordering::Relaxed);
         } else {
             self.scroll();
-            POSITION.store(CHARACTERS - COLUMNS, Ordering::Relaxed);
+            POSITION.store(CELLS - COLUMNS, Ordering::Relaxed);
         }
     }
 
-    /// A character in the writer's colours; a block for what the PC's own
-    /// character set has in other places than ASCII.
+    /// A character in the writer's colours. Characters outside printable ASCII
+    /// become a block, because the PC's character set differs there.
     fn cell(&self, character: char) -> u16 {
         const BLOCK: u8 = 0xfe;
         let code = match character {
@@ -98,25 +99,25 @@ impl Writer {
 
     /// Moves every row up by one and clears the last one.
     fn scroll(&mut self) {
-        for position in 0..CHARACTERS - COLUMNS {
-            put(position, get(position + COLUMNS));
+        for position in 0..CELLS - COLUMNS {
+            write_cell(position, read_cell(position + COLUMNS));
         }
-        for position in CHARACTERS - COLUMNS..CHARACTERS {
-            put(position, self.cell(' '));
+        for position in CELLS - COLUMNS..CELLS {
+            write_cell(position, self.cell(' '));
         }
     }
 }
 
-fn put(position: usize, cell: u16) {
-    assert!(position < CHARACTERS);
-    // SAFETY: the position is on the screen, whose memory the loader has
-    // mapped; volatile, because the compiler sees nobody read it.
+fn write_cell(position: usize, cell: u16) {
+    assert!(position < CELLS);
+    // SAFETY: the position is on the screen, whose memory the loader mapped.
+    // The write is volatile because the program never reads it back.
     unsafe { TEXT.add(position).write_volatile(cell) }
 }
 
-fn get(position: usize) -> u16 {
-    assert!(position < CHARACTERS);
-    // SAFETY: as in `put`.
+fn read_cell(position: usize) -> u16 {
+    assert!(position < CELLS);
+    // SAFETY: as in `write_cell`.
     unsafe { TEXT.add(position).read_volatile() }
 }
 
@@ -137,7 +138,7 @@ impl fmt::Write for Writer {
 /// Clears the screen; the next character goes to its upper left corner.
 pub fn clear() {
     let writer = Writer::new(Color::LightGray, Color::Black);
-    (0..CHARACTERS).for_each(|position| put(position, writer.cell(' ')));
+    (0..CELLS).for_each(|position| write_cell(position, writer.cell(' ')));
     POSITION.store(0, Ordering::Relaxed);
     move_cursor(0);
 }
@@ -145,7 +146,7 @@ pub fn clear() {
 fn move_cursor(position: usize) {
     let [.., high, low] = position.to_be_bytes();
     for (register, value) in CRTC_CURSOR.into_iter().zip([high, low]) {
-        // SAFETY: these two registers place the cursor, nothing else.
+        // SAFETY: these two registers only set the cursor's position.
         unsafe {
             port::write(CRTC_INDEX, register);
             port::write(CRTC_DATA, value);
@@ -160,7 +161,7 @@ macro_rules! print {
         use core::fmt::Write as _;
         use $crate::vga::{Color, Writer};
         let mut writer = Writer::new(Color::LightCyan, Color::Black);
-        let _ = write!(writer, $($arg)*); // it never fails
+        let _ = write!(writer, $($arg)*); // never fails
     }};
 }
 
@@ -177,7 +178,7 @@ mod tests {
 
     fn cursor() -> usize {
         let [high, low] = CRTC_CURSOR.map(|register| {
-            // SAFETY: reading the cursor's position changes nothing.
+            // SAFETY: reading the cursor's position has no side effects.
             unsafe {
                 port::write(CRTC_INDEX, register);
                 port::read(CRTC_DATA)
@@ -197,7 +198,7 @@ mod tests {
         for _ in 0..ROWS {
             println!();
         }
-        assert_eq!(cursor(), CHARACTERS - COLUMNS);
+        assert_eq!(cursor(), CELLS - COLUMNS);
     }
 
     #[test_case]
@@ -205,8 +206,8 @@ mod tests {
         let writer = Writer::new(Color::White, Color::Red);
         assert_eq!(writer.cell('A'), 0x4f41);
         assert_eq!(writer.cell('~'), 0x4f7e);
-        for odd in ['\t', '\u{7f}', '\u{e4}', '\u{20ac}'] {
-            assert_eq!(writer.cell(odd), 0x4ffe, "{odd:?}");
+        for other in ['\t', '\u{7f}', '\u{e4}', '\u{20ac}'] {
+            assert_eq!(writer.cell(other), 0x4ffe, "{other:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What every kernel relies on: printing, and what the loader tells.
+//! What every kernel relies on: printing, and the boot info.
 //!
-//! Also the pattern for tests of your own: attributes, `_start`, and
+//! Also a template for your own tests: the attributes, `_start`, and the
 //! functions marked `#[test_case]`.
 
 #![no_std]
@@ -25,7 +25,7 @@ fn printing_works() {
 }
 
 #[test_case]
-fn the_loader_is_ours() {
+fn the_boot_info_is_from_this_loader() {
     let loader = boot_info().loader;
     assert_eq!(&loader.magic, b"siso_os1");
     assert!(loader.size as usize >= size_of::<BootInfo>());
@@ -44,20 +44,20 @@ fn regions_are_sorted() {
 }
 
 #[test_case]
-fn the_kernel_is_in_the_map() {
+fn the_kernel_is_in_the_memory_map() {
     let regions = boot_info().regions();
     for kind in [Kind::USABLE, Kind::KERNEL, Kind::KERNEL_STACK] {
         assert!(regions.iter().any(|region| region.kind == kind), "{kind:?}");
     }
 }
 
-/// The screen can be seen at both of its addresses.
+/// The screen is visible at both of its virtual addresses.
 #[test_case]
 fn physical_memory_is_mapped() {
     siso_os::vga::clear();
     println!("Hello World!");
     let screen = boot_info().virtual_address(0xb8000).cast::<u16>();
-    // SAFETY: physical memory is mapped there, the screen with it.
+    // SAFETY: physical memory, including the screen, is mapped there.
     let cell = unsafe { screen.read_volatile() };
     assert_eq!(cell, 0x0b00 | u16::from(b'H'));
 }

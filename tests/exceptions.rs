@@ -1,4 +1,4 @@
-//! Exceptions that come back.
+//! Exceptions whose handlers return.
 
 #![no_std]
 #![no_main]
@@ -15,16 +15,15 @@ pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
 }
 
 #[test_case]
-fn a_breakpoint_comes_back() {
+fn a_breakpoint_returns() {
     cpu::breakpoint();
 }
 
 #[test_case]
-fn a_breakpoint_leaves_the_registers_alone() {
+fn a_breakpoint_preserves_the_registers() {
     let mut values: [u64; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
     let [a, c, d, si, di, r8, r9, r10, r11, r12, r13, r14, r15] = &mut values;
-    // SAFETY: the handler of the breakpoint comes back, and nothing else is
-    // done.
+    // SAFETY: the breakpoint handler returns and has no other effect.
     unsafe {
         asm!(
             "int3",
@@ -47,7 +46,7 @@ fn a_breakpoint_leaves_the_registers_alone() {
 }
 
 #[test_case]
-fn they_can_be_set_up_again() {
+fn init_can_be_called_again() {
     exceptions::init();
     cpu::breakpoint();
 }

@@ -1,4 +1,4 @@
-//! A page fault tells the address, and what was tried.
+//! A page fault reports the address and the kind of access.
 
 #![no_std]
 #![no_main]
@@ -7,23 +7,23 @@ use siso_os::BootInfo;
 use siso_os::exceptions::{Exception, PAGE_FAULT};
 use siso_os::testing::{self, should_fault};
 
-/// Nothing is mapped there: between the kernel and the boot info.
-const NOWHERE: *mut u64 = 0xdead_b008 as *mut u64;
+/// An unmapped address between the kernel and the boot info.
+const UNMAPPED: *mut u64 = 0xdead_b008 as *mut u64;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     testing::start(boot_info, || {
-        should_fault("a_page_fault_tells_the_address", check, write_to_nowhere)
+        should_fault("a_page_fault_reports_the_address", check, write_to_unmapped)
     })
 }
 
-fn write_to_nowhere() {
-    // SAFETY: nothing is written, the CPU refuses to.
-    unsafe { NOWHERE.write_volatile(1) }
+fn write_to_unmapped() {
+    // SAFETY: the CPU faults before anything is written.
+    unsafe { UNMAPPED.write_volatile(1) }
 }
 
 fn check(exception: &Exception) {
     assert_eq!(exception.vector, PAGE_FAULT);
-    assert_eq!(exception.error_code, 0b10, "no page, a write");
-    assert_eq!(exception.cr2, NOWHERE as u64);
+    assert_eq!(exception.error_code, 0b10, "not present, a write");
+    assert_eq!(exception.cr2, UNMAPPED as u64);
 }

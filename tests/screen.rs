@@ -1,4 +1,4 @@
-//! What is printed stands in text memory as a user sees it.
+//! Printed text appears in text memory as the user sees it.
 
 #![no_std]
 #![no_main]
@@ -17,16 +17,16 @@ pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     testing::start(boot_info, all_tests)
 }
 
-/// The code of a character and its colours, background << 4 | foreground.
+/// A character's code, and its colours: background << 4 | foreground.
 fn cell(row: usize, column: usize) -> (u8, u8) {
     assert!(row < ROWS && column < COLUMNS);
     let cell = 0xb8000 as *const [u8; 2];
-    // SAFETY: the loader has mapped the screen; the place is on it.
+    // SAFETY: the loader mapped the screen, and the cell is on it.
     let [code, colors] = unsafe { cell.add(row * COLUMNS + column).read_volatile() };
     (code, colors)
 }
 
-/// Asserts that the row shows this text, and nothing behind it.
+/// Asserts that the row shows this text followed by blanks only.
 fn assert_row(row: usize, text: &str) {
     for column in 0..COLUMNS {
         let expected = text.as_bytes().get(column).unwrap_or(&b' ');
@@ -49,10 +49,10 @@ fn lines_follow_each_other() {
 }
 
 #[test_case]
-fn the_end_of_a_line_clears_what_was_there() {
+fn a_newline_clears_the_rest_of_the_row() {
     vga::clear();
     let last = (0xb8000 as *mut u16).wrapping_add(COLUMNS - 1);
-    // SAFETY: the loader has mapped the screen; this is the end of its first row.
+    // SAFETY: the loader mapped the screen, and this is the last cell of row 0.
     unsafe { last.write_volatile(0x0700 | u16::from(b'x')) }
     assert_eq!(cell(0, COLUMNS - 1), (b'x', 0x07));
     println!("short");
@@ -60,7 +60,7 @@ fn the_end_of_a_line_clears_what_was_there() {
 }
 
 #[test_case]
-fn long_lines_go_on_in_the_next_row() {
+fn long_lines_continue_in_the_next_row() {
     vga::clear();
     for _ in 0..COLUMNS {
         print!("x");
@@ -82,7 +82,7 @@ fn the_screen_scrolls() {
 }
 
 #[test_case]
-fn other_characters_than_ascii_are_blocks() {
+fn non_ascii_characters_are_blocks() {
     vga::clear();
     println!("a\u{e4}\u{20ac}b");
     let codes = [0, 1, 2, 3].map(|column| cell(0, column).0);

@@ -1,4 +1,4 @@
-//! A panic gets as far as the panic handler.
+//! A panic reaches the panic handler.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! A stack that is full ends in the guard page below it, and the handler of the
-//! double fault has a stack of its own.
+//! A stack overflow hits the guard page below the stack, and the double fault
+//! handler has its own stack.
 
 #![no_std]
 #![no_main]
@@ -20,20 +20,20 @@ pub extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     })
 }
 
-/// Each call takes more of the stack than the guard page has: the compiler
-/// touches every page on its way down (`stack-probes` in the target's JSON).
+/// Each call needs more stack than the size of the guard page; the compiler
+/// touches every page on the way down (`stack-probes` in the target's JSON).
 #[allow(unconditional_recursion)]
 fn endless(depth: u64) -> u64 {
     let frame = [depth; 3 * PAGE as usize / 8];
-    // What is left to do after the call keeps it from becoming a jump.
+    // The addition after the call prevents a tail call.
     endless(depth + 1) + black_box(&frame)[0]
 }
 
 fn check(exception: &Exception) {
-    // The loader's contract: boot info, guard page, stack.
+    // The loader's protocol: boot info, guard page, stack.
     let guard = &raw const *testing::boot_info() as u64 + PAGE;
     assert_eq!(exception.vector, DOUBLE_FAULT);
     assert_eq!(exception.cr2 & !(PAGE - 1), guard);
     let here = &raw const guard as u64;
-    assert!(here < guard, "{here:#x} is on the stack that is full");
+    assert!(here < guard, "{here:#x} is on the full stack");
 }

@@ -1,4 +1,4 @@
-//! The contenders: what each spends on kernels of all sizes.
+//! The loaders that are compared, and what each needs for kernels of all sizes.
 
 use crate::count::{Caller, Calls, Counter, Counts};
 use crate::text::{count, exact, median, millions, ratio, size, spread, table};
@@ -7,28 +7,28 @@ use std::path::PathBuf;
 /// Bytes of data in the kernels that are booted.
 pub const SIZES: [usize; 4] = [8 << 10, 1 << 20, 16 << 20, 64 << 20];
 
-/// A loader with a disk for each size, and what was counted.
+/// A loader, with a disk for each size and the counts of its boots.
 pub struct Contender {
     /// Its name in the tables.
     pub name: String,
-    /// Its bytes on the disk.
+    /// Its size on the disk in bytes.
     pub bytes: usize,
-    /// For each of [`SIZES`].
+    /// One for each of [`SIZES`].
     pub boots: Vec<Boot>,
 }
 
-/// One disk, and what each boot of it was counted to.
+/// A disk, and the counts of its boots.
 pub struct Boot {
     /// The disk image.
     pub disk: PathBuf,
-    /// The kernel's first instruction.
+    /// The address of the kernel's first instruction.
     pub entry: u64,
-    /// A count for each run.
+    /// The counts of each run.
     pub runs: Vec<Counts>,
 }
 
 impl Boot {
-    /// A disk that was not booted yet.
+    /// A disk that has not been booted yet.
     pub fn new(disk: PathBuf, entry: u64) -> Self {
         Boot {
             disk,
@@ -37,27 +37,28 @@ impl Boot {
         }
     }
 
-    /// Own instructions: the same in every run, or [`Self::repeats`] tells.
+    /// The loader's own instructions; the same in every run if [`Self::repeats`].
     pub fn own(&self) -> u64 {
         median(self.runs.iter().map(|run| run.own))
     }
 
-    /// Firmware: it waits for the disk, so this differs.
+    /// The firmware's instructions; they vary, because it waits for the disk.
     pub fn firmware(&self) -> u64 {
         median(self.runs.iter().map(|run| run.firmware))
     }
 
-    /// Own and firmware together.
+    /// The loader's and the firmware's instructions together.
     pub fn total(&self) -> u64 {
         median(self.runs.iter().map(Counts::total))
     }
 
-    /// Calls of INT 13h.
+    /// The number of INT 13h calls.
     pub fn disk_calls(&self) -> u64 {
         median(self.runs.iter().map(Counts::disk_calls))
     }
 
-    /// Were own instructions and INT 13h calls the same in all runs?
+    /// Whether the loader's instructions and the INT 13h calls were the same in all
+    /// runs.
     pub fn repeats(&self) -> bool {
         self.runs.iter().all(|run| {
             let same = |of: fn(&Counts) -> u64| of(run) == of(&self.runs[0]);
@@ -66,8 +67,8 @@ impl Boot {
     }
 }
 
-/// Boots all disks of all contenders, `runs` times in turn: what slows the
-/// machine for a while slows all of them.
+/// Boots all disks of all contenders in turn, `runs` times, so that a temporary
+/// slowdown of the host affects all of them.
 pub fn run(contenders: &mut [Contender], counter: &Counter, runs: usize) -> Result<(), String> {
     for run in 1..=runs {
         for (n, bytes) in SIZES.into_iter().enumerate() {
@@ -81,17 +82,19 @@ pub fn run(contenders: &mut [Contender], counter: &Counter, runs: usize) -> Resu
     Ok(())
 }
 
-/// A loader as others have measured it, on QEMU 7.2 with SeaBIOS 1.16.2.
+/// Counts of a loader from an earlier measurement, on QEMU 7.2 with SeaBIOS
+/// 1.16.2.
 pub struct Reference {
     /// Its name in the tables.
     pub name: &'static str,
-    /// Its bytes on the disk.
+    /// Its size on the disk in bytes.
     pub bytes: u64,
-    /// Own instructions, firmware's, and INT 13h calls for each of [`SIZES`].
+    /// The loader's instructions, the firmware's, and the INT 13h calls, for each
+    /// of [`SIZES`].
     pub counts: [(u64, u64, u64); 4],
 }
 
-/// What the loaders need that were not built here.
+/// The counts of loaders that are not built here.
 pub const REFERENCES: [Reference; 4] = [
     Reference {
         name: "bootloader 0.9.35",
@@ -135,7 +138,7 @@ pub const REFERENCES: [Reference; 4] = [
     },
 ];
 
-/// The reference figures of those that were not built here.
+/// The references for loaders that were not measured in this run.
 pub fn others(contenders: &[Contender]) -> impl Iterator<Item = &'static Reference> {
     let measured: Vec<String> = contenders.iter().map(|one| one.name.clone()).collect();
     REFERENCES
@@ -151,8 +154,8 @@ fn head<'a>(first: &[&'a str], sizes: &'a [String]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Own instructions, firmware's and calls; how many times the floor; how much
-/// the firmware's differ.
+/// Three tables: the counts, their ratios to the floor, and the spread of the
+/// firmware's instructions.
 pub fn tables(contenders: &[Contender]) -> String {
     let sizes = SIZES.map(size);
     let cell =
@@ -212,12 +215,14 @@ pub fn tables(contenders: &[Contender]) -> String {
             [one.name.clone()].into_iter().chain(spreads).collect()
         })
         .collect();
-    let spreads = table(&head(&["spread of the firmware's"], &sizes), &rows);
+    let spreads = table(
+        &head(&["spread of the firmware's instructions"], &sizes),
+        &rows,
+    );
     format!("{counts}\n{ratios}\n{spreads}")
 }
 
-/// Which service of the firmware the instructions went to: those of the run
-/// with the median total.
+/// The firmware's instructions by BIOS service, in the run with the median total.
 pub fn services(contender: &Contender) -> String {
     let runs: Vec<&Counts> = contender.boots.iter().map(median_run).collect();
     let mut callers: Vec<Caller> = runs
@@ -260,9 +265,9 @@ fn caller_name(caller: Caller) -> String {
     }
 }
 
-/// The run whose total is the median.
+/// The run with the median total.
 pub fn median_run(boot: &Boot) -> &Counts {
     let total = boot.total();
     let run = boot.runs.iter().find(|run| run.total() == total);
-    run.expect("the median is one of them")
+    run.expect("the median is one of the totals")
 }

@@ -1,5 +1,5 @@
-//! What the loader may cost. Each is a count that repeats, or the ratio of
-//! two medians; none is a time.
+//! The loader's budgets. Each is a repeatable count or a ratio of two medians;
+//! none is a time.
 
 use crate::DebugKernel;
 use crate::boots::{Contender, SIZES};
@@ -16,7 +16,7 @@ const MORE_CALLS: u64 = 10;
 const TIMES_FLOOR: f64 = 1.6;
 const KERNEL_BYTES: u64 = 8192;
 
-/// All budgets, each with its figure.
+/// All budgets with the measured figures.
 pub struct Budgets(Vec<Budget>);
 
 struct Budget {
@@ -27,8 +27,8 @@ struct Budget {
 }
 
 impl Budgets {
-    /// Compares what was measured; the first two contenders are the floor and
-    /// ours.
+    /// Compares the measurements with the budgets. The first two contenders are
+    /// the floor and this project's loader.
     pub fn of(
         contenders: &[Contender],
         debug: &DebugKernel,
@@ -45,11 +45,11 @@ impl Budgets {
         let own: Vec<u64> = ours.boots.iter().map(|boot| boot.own()).collect();
         budgets.at_most("8 KiB: own instructions", own[0], SMALL_OWN);
         let per_mib = (own[3] - own[1]) / ((SIZES[3] - SIZES[1]) >> 20) as u64;
-        budgets.at_most("own instructions more per MiB", per_mib, OWN_PER_MIB);
+        budgets.at_most("additional own instructions per MiB", per_mib, OWN_PER_MIB);
         for (boot, bytes) in ours.boots.iter().zip(SIZES) {
-            let run = SECTOR * CHUNK_SECTORS as usize;
+            let chunk = SECTOR * CHUNK_SECTORS as usize;
             let what = format!("{} KiB: INT 13h calls", bytes >> 10);
-            let limit = bytes.div_ceil(run) as u64 + MORE_CALLS;
+            let limit = bytes.div_ceil(chunk) as u64 + MORE_CALLS;
             budgets.at_most(&what, boot.disk_calls(), limit);
         }
         for n in [2, 3] {
@@ -68,7 +68,7 @@ impl Budgets {
                 exact(debug.loaded)
             ),
             figure: exact(debug.whole.0),
-            limit: format!("{}, as without debug data", exact(debug.reduced.0)),
+            limit: format!("{}, the same as without debug data", exact(debug.reduced.0)),
             met: debug.whole == debug.reduced,
         });
         budgets.0.push(Budget {
@@ -80,7 +80,7 @@ impl Budgets {
         for one in [floor, ours] {
             let repeats = one.boots.iter().all(|boot| boot.repeats());
             budgets.0.push(Budget {
-                what: format!("{}: own counts and calls in all runs", one.name),
+                what: format!("{}: own instructions and calls in all runs", one.name),
                 figure: if repeats { "the same" } else { "not the same" }.into(),
                 limit: "the same".into(),
                 met: repeats,
@@ -98,15 +98,15 @@ impl Budgets {
         });
     }
 
-    /// Those that are not met.
+    /// The budgets that are not met.
     pub fn missed(&self) -> impl Iterator<Item = String> {
         self.0
             .iter()
             .filter(|one| !one.met)
-            .map(|one| format!("{}: {}, wanted {}", one.what, one.figure, one.limit))
+            .map(|one| format!("{}: {}, the budget is {}", one.what, one.figure, one.limit))
     }
 
-    /// All of them.
+    /// A table of all budgets.
     pub fn table(&self) -> String {
         let rows: Vec<Vec<String>> = self
             .0

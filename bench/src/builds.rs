@@ -1,5 +1,4 @@
-//! How long the host needs: `make image` in a copy of the tree, clean and
-//! after a change.
+//! Build times: `make image` in a copy of the tree, clean and after a change.
 
 use crate::text::{median, ratio, spread, table};
 use crate::tools;
@@ -8,30 +7,29 @@ use std::process::Command;
 use std::time::{Instant, SystemTime};
 use std::{env, fs};
 
-/// Not copied: what is built, and what no image is made of.
+/// Folders that are not copied, because an image does not need them.
 const LEFT_OUT: [&str; 3] = ["target", ".git", "bench"];
 
-/// A copy of the tree, and what building in it took.
+/// A copy of the tree, and the build times in it.
 pub struct Builds {
     tree: PathBuf,
     clean: Vec<f64>,
     touched: Vec<f64>,
     peer: Vec<f64>,
-    /// How often `core` was compiled in the first clean build.
+    /// How many times the first clean build compiled `core`.
     pub cores: usize,
-    /// How many crates were compiled in it.
+    /// How many crates it compiled.
     units: usize,
 }
 
 impl Builds {
-    /// Copies the tree, and builds the image once to count the crates that
-    /// are compiled.
+    /// Copies the tree, and builds the image once to count the crates.
     pub fn new(top: &Path, folder: &Path) -> Result<Self, String> {
         let tree = folder.join("tree");
         copy(top, &tree, &LEFT_OUT)?;
         let log = folder.join("crates");
         let wrapper = folder.join("rustc-logged");
-        // Cargo calls it with the compiler and its arguments.
+        // Cargo calls the wrapper with the compiler and its arguments.
         let script = format!(
             "#!/bin/sh\necho \"$*\" >> '{}'\nexec \"$@\"\n",
             log.display()
@@ -45,7 +43,7 @@ impl Builds {
         let crates: Vec<&str> = log
             .lines()
             .filter_map(|line| line.split("--crate-name ").nth(1)?.split(' ').next())
-            .filter(|name| *name != "___") // Cargo asks what the target is like
+            .filter(|name| *name != "___") // Cargo queries the target
             .collect();
         Ok(Builds {
             tree,
@@ -57,7 +55,7 @@ impl Builds {
         })
     }
 
-    /// Builds clean and after a change, and lets `peer` do the same work.
+    /// Measures clean builds, builds after a change, and the builds of `peer`.
     pub fn run(
         &mut self,
         runs: usize,
@@ -75,7 +73,7 @@ impl Builds {
         Ok(())
     }
 
-    /// Seconds, and how they compare.
+    /// A table of the build times, and how they compare.
     pub fn table(&self) -> String {
         let mut rows = vec![
             row("`make image`, clean", &self.clean),
@@ -112,7 +110,7 @@ fn row(what: &str, seconds: &[f64]) -> Vec<String> {
     ]
 }
 
-/// `make image` as a user calls it, not as part of this `make`.
+/// `make image` as a user calls it, independent of the calling `make`.
 fn make_image(tree: &Path) -> Command {
     let mut make = Command::new("make");
     make.arg("image").current_dir(tree);
@@ -120,7 +118,7 @@ fn make_image(tree: &Path) -> Command {
     make
 }
 
-/// Takes away what this `make` and its Cargo have told us.
+/// Removes the environment variables that the calling `make` and Cargo set.
 pub fn clear(command: &mut Command) {
     let ours =
         |name: &str| name.starts_with("MAKE") || name == "MFLAGS" || name.ends_with("RUSTFLAGS");
@@ -130,7 +128,7 @@ pub fn clear(command: &mut Command) {
     command.env_remove("CARGO_TARGET_DIR");
 }
 
-/// How long a command takes.
+/// Runs a command and returns the time it takes in seconds.
 pub fn seconds(command: &mut Command) -> Result<f64, String> {
     let start = Instant::now();
     tools::run(command)?;

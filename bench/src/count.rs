@@ -1,4 +1,4 @@
-//! Boots a disk in QEMU and counts what is executed, with `plugin.c`.
+//! Boots a disk in QEMU and counts the executed instructions, with `plugin.c`.
 
 use crate::tools;
 use siso_image::qemu::{Machine, program};
@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// A boot that takes longer has failed.
-const LONG: Duration = Duration::from_secs(300);
+/// The time limit of a boot.
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
-/// The machine that everything is counted on: a clock that follows the
-/// instructions, and QEMU's usual PC.
+/// The machine for all counts: QEMU's default PC, with a clock that follows the
+/// instructions.
 const MACHINE: [&str; 9] = [
     "-accel",
     "tcg",
@@ -25,31 +25,31 @@ const MACHINE: [&str; 9] = [
     "-no-reboot",
 ];
 
-/// What one boot has executed.
+/// The instructions executed during one boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// The loader's own instructions.
     pub own: u64,
     /// The firmware's instructions.
     pub firmware: u64,
-    /// Firmware by what called it.
+    /// The firmware's instructions by caller.
     pub callers: BTreeMap<Caller, Calls>,
-    /// Own instructions by their address.
+    /// The loader's instructions by address.
     pub at: BTreeMap<u64, u64>,
-    /// Own instructions from 64 KiB up.
+    /// The loader's instructions at addresses from 64 KiB up.
     pub elsewhere: u64,
 }
 
-/// Who makes the firmware run.
+/// What calls the firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Caller {
     /// An INT instruction of the loader.
     Int(u8),
-    /// A device, while the loader runs.
+    /// A hardware interrupt while the loader runs.
     Hardware,
 }
 
-/// How often it was called, and what that took.
+/// The number of calls, and the instructions executed in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Calls {
@@ -58,19 +58,19 @@ pub struct Calls {
 }
 
 impl Counts {
-    /// Everything from 0x7c00 to the entry.
+    /// All instructions from 0x7c00 to the kernel's entry.
     pub fn total(&self) -> u64 {
         self.own + self.firmware
     }
 
-    /// Calls of the BIOS's disk service.
+    /// The number of calls of the BIOS's disk service.
     pub fn disk_calls(&self) -> u64 {
         self.callers
             .get(&Caller::Int(0x13))
             .map_or(0, |calls| calls.calls)
     }
 
-    /// Reads what the plugin has written.
+    /// Parses the plugin's output.
     fn parse(text: &str) -> Option<Self> {
         let mut counts = Counts::default();
         for line in text.lines() {
@@ -110,7 +110,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Compiles the plugin in this folder.
+    /// Compiles the plugin in a folder.
     pub fn new(folder: &Path) -> Result<Self, String> {
         let (source, plugin) = (folder.join("plugin.c"), folder.join("plugin.so"));
         tools::write(&source, include_bytes!("../plugin.c"))?;
@@ -127,12 +127,12 @@ impl Counter {
         })
     }
 
-    /// Boots a disk and counts until `entry` is executed.
+    /// Boots a disk and counts until the CPU reaches `entry`.
     pub fn boot(&self, disk: &Path, entry: u64) -> Result<Counts, String> {
         let out = self.folder.join("counts");
-        let words = self.folder.join("stderr");
-        let _ = std::fs::remove_file(&out); // of the boot before
-        let stderr = std::fs::File::create(&words).map_err(|error| error.to_string())?;
+        let errors = self.folder.join("stderr");
+        let _ = std::fs::remove_file(&out); // left from the previous boot
+        let stderr = std::fs::File::create(&errors).map_err(|error| error.to_string())?;
         let mut child = Command::new(program())
             .args(MACHINE)
             .args(Machine::disk(disk))
@@ -151,7 +151,7 @@ impl Counter {
         let status = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) => break Some(status),
-                None if start.elapsed() > LONG => {
+                None if start.elapsed() > BOOT_LIMIT => {
                     let _ = child.kill(); // it may have ended just now
                     let _ = child.wait();
                     break None;
@@ -163,17 +163,17 @@ impl Counter {
         match Counts::parse(&text) {
             Some(counts) if counts.own > 0 => Ok(counts),
             _ => Err(format!(
-                "{}: its entry {entry:#x} was not reached ({}) {}",
+                "{}: the kernel's entry {entry:#x} was not reached ({}) {}",
                 disk.display(),
-                status.map_or("waited long enough".into(), |status| status.to_string()),
-                std::fs::read_to_string(&words).unwrap_or_default().trim(),
+                status.map_or("time limit exceeded".into(), |status| status.to_string()),
+                std::fs::read_to_string(&errors).unwrap_or_default().trim(),
             )),
         }
     }
 }
 
-/// Which QEMU and which SeaBIOS this is. The firmware says so on a debug port,
-/// in a boot of its own: with that port it has more to do.
+/// The versions of QEMU and SeaBIOS. The firmware prints its version to a debug
+/// port. This takes a separate boot, because the port adds instructions.
 pub fn versions(disk: &Path, folder: &Path) -> Result<String, String> {
     let qemu = tools::run(Command::new(program()).arg("--version"))?;
     let qemu = qemu.lines().next().unwrap_or_default();
@@ -191,7 +191,7 @@ pub fn versions(disk: &Path, folder: &Path) -> Result<String, String> {
     )
     .map_err(|error| format!("{}: {error}", program()))?;
     let start = Instant::now();
-    while start.elapsed() < LONG {
+    while start.elapsed() < BOOT_LIMIT {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         if let Some(line) = text.lines().find(|line| line.contains("version")) {
             return Ok(format!("{qemu}; {line}"));
@@ -200,5 +200,5 @@ pub fn versions(disk: &Path, folder: &Path) -> Result<String, String> {
             break;
         }
     }
-    Ok(format!("{qemu}; a firmware that does not tell its version"))
+    Ok(format!("{qemu}; firmware of unknown version"))
 }

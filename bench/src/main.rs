@@ -1,9 +1,9 @@
-//! Measures what booting costs, and checks it against the budgets.
+//! Measures the cost of booting, and checks it against the budgets.
 //!
-//! Instructions are counted in QEMU ([`count`]), for disks that [`payload`]
-//! and the image builder make; [`boots`] compares the loaders, [`sizes`] and
-//! [`builds`] tell the rest. Nothing here asserts how long something takes.
-//! It wants Linux on x86-64, and a QEMU that was built with plugins.
+//! Instructions are counted in QEMU ([`count`]), with disks from [`payload`] and
+//! the image builder. [`boots`] compares the loaders; [`sizes`] and [`builds`]
+//! measure sizes and build times. No budget is a time. It requires Linux on
+//! x86-64 and a QEMU with plugin support.
 
 mod boots;
 mod budgets;
@@ -30,11 +30,11 @@ use std::{env, fs};
 const USAGE: &str = "\
 usage: bench [--peers] [--docs] [--runs NUMBER]
 
-  --peers  build the crate bootloader 0.9 and measure it, too
-  --docs   put the tables into docs/speed.md and the plot into docs/speed.svg
-  --runs   how often everything is booted and built; 3 if not given";
+  --peers  also build and measure the crate bootloader 0.9
+  --docs   write the tables to docs/speed.md and the plot to docs/speed.svg
+  --runs   how many times to boot and build everything (default: 3)";
 
-/// What the command line says.
+/// The command-line options.
 struct Options {
     peers: bool,
     docs: bool,
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let done = options(env::args().skip(1)).and_then(|options| {
         let folder = qemu::temporary_folder().map_err(|error| error.to_string())?;
         let done = bench(&options, &folder);
-        let _ = fs::remove_dir_all(folder); // in the folder for such things
+        let _ = fs::remove_dir_all(folder); // temporary, so a failure is harmless
         done
     });
     match done {
@@ -82,7 +82,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
 fn bench(options: &Options, folder: &Path) -> Result<bool, String> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("bench/ is in it");
+        .expect("bench/ has a parent folder");
     let hello = top.join("target/kernels/release/hello");
     let kernel = top.join("target/kernel/siso_os");
     let debug = top.join("target/kernels/dev/siso_os");
@@ -96,7 +96,7 @@ fn bench(options: &Options, folder: &Path) -> Result<bool, String> {
                 peers = Some(built);
                 contenders.extend(theirs);
             }
-            Err(error) => eprintln!("bench: no peer is measured here: {error}"),
+            Err(error) => eprintln!("bench: peers are not measured: {error}"),
         }
     }
     let small = contenders[1].boots[0].disk.clone();
@@ -108,7 +108,7 @@ fn bench(options: &Options, folder: &Path) -> Result<bool, String> {
     report.add("machine", &format!("{versions}; runs: {}\n", options.runs))?;
     report.add("counts", &boots::tables(&contenders))?;
     if boots::others(&contenders).next().is_some() {
-        println!("* not measured in this run, see docs/speed.md\n");
+        println!("* not measured in this run; see docs/speed.md\n");
     }
     report.plot(&plot::svg(&contenders))?;
     let sources = sizes::Sources::new(folder)?;
@@ -128,12 +128,12 @@ fn bench(options: &Options, folder: &Path) -> Result<bool, String> {
     let budgets = Budgets::of(&contenders, &debug, &builds, &kernel)?;
     report.add("budgets", &budgets.table())?;
     for missed in budgets.missed() {
-        eprintln!("bench: not met: {missed}");
+        eprintln!("bench: budget not met: {missed}");
     }
     Ok(budgets.missed().next().is_none())
 }
 
-/// Where the tables go: to the user, and into the docs where that is wanted.
+/// The output: tables on stdout, and optionally in the docs.
 struct Report {
     docs: Option<PathBuf>,
 }
@@ -159,7 +159,7 @@ impl Report {
     }
 }
 
-/// The boot sector that only reads.
+/// The floor: a boot sector that only reads.
 fn floor(folder: &Path) -> Result<Contender, String> {
     let boots = SIZES.into_iter().map(|bytes| {
         let path = folder.join(format!("floor-{bytes}.img"));
@@ -173,7 +173,7 @@ fn floor(folder: &Path) -> Result<Contender, String> {
     })
 }
 
-/// Our loader, with a payload kernel of each size.
+/// This project's loader, with a payload kernel of each size.
 fn ours(folder: &Path) -> Result<Contender, String> {
     let boots = SIZES.into_iter().map(|bytes| {
         let path = folder.join(format!("siso_os-{bytes}.img"));
@@ -186,7 +186,7 @@ fn ours(folder: &Path) -> Result<Contender, String> {
     })
 }
 
-/// Makes a disk of a kernel's ELF file.
+/// Builds a disk from a kernel's ELF file.
 fn disk(file: &[u8], path: &Path) -> Result<Boot, String> {
     let kernel = Kernel::parse(file, false).map_err(|error| error.to_string())?;
     let image = Image::new(&kernel, &Manifest::default(), &image::Options::default());
@@ -195,13 +195,13 @@ fn disk(file: &[u8], path: &Path) -> Result<Boot, String> {
     Ok(Boot::new(path.into(), kernel.entry))
 }
 
-/// A kernel with debug data, and what is left of it without.
+/// A kernel with debug data, compared with its reduced form.
 pub struct DebugKernel {
-    /// Bytes of its ELF file.
+    /// The size of its ELF file in bytes.
     pub bytes: usize,
-    /// Bytes that are loaded.
+    /// The bytes to load.
     pub loaded: u64,
-    /// Own instructions to boot it, and INT 13h calls.
+    /// The loader's instructions and the INT 13h calls to boot it.
     pub whole: (u64, u64),
     /// The same for its reduced form.
     pub reduced: (u64, u64),
@@ -233,7 +233,7 @@ mod tests {
 
     /// A boot sector whose instructions can be counted by hand.
     #[test]
-    fn a_known_boot_sector_is_counted_right() {
+    fn a_known_boot_sector_is_counted_correctly() {
         let folder = qemu::temporary_folder().expect("temporary files can be made");
         let mut sector = vec![
             0xb9, 0x05, 0x00, // mov $5, %cx           1
@@ -247,9 +247,9 @@ mod tests {
         sector.extend([0x55, 0xaa]);
         sector.resize(1 << 20, 0);
         let disk = folder.join("disk.img");
-        fs::write(&disk, &sector).expect("it can be written");
+        fs::write(&disk, &sector).expect("the disk can be written");
         let counter = Counter::new(&folder).expect("the plugin compiles");
-        let counts = counter.boot(&disk, 0x500).expect("it boots");
+        let counts = counter.boot(&disk, 0x500).expect("the disk boots");
         let _ = fs::remove_dir_all(folder);
 
         assert_eq!(counts.own, 10);

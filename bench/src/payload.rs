@@ -1,20 +1,20 @@
-//! What is booted to be counted: kernels of given sizes, and the floor.
+//! The disks to measure: kernels of given sizes, and the floor.
 
 use crate::tools;
 use siso_image::SECTOR;
 use std::path::Path;
 
-/// Where the payload kernels have their code, and their first instruction.
+/// The address of the payload kernels' code and entry point.
 pub const ENTRY: u64 = 0x20_0000;
-/// Where their data begins, in the file and above [`ENTRY`].
+/// The offset of their code in the file, and of their data from [`ENTRY`].
 const PAGE: u64 = 0x1000;
-/// `hlt`, and back to it: the plugin ends QEMU before even that.
+/// `hlt` in a loop; the plugin ends QEMU before it is executed.
 const CODE: [u8; 3] = [0xf4, 0xeb, 0xfd];
 
-/// Where the floor's boot sector jumps to when all is read.
+/// Where the floor's boot sector jumps after reading.
 pub const FLOOR_ENTRY: u64 = 0x500;
 
-/// A kernel's ELF file: three bytes of code, and so many of random data.
+/// A kernel's ELF file: three bytes of code, and this many bytes of random data.
 pub fn kernel(bytes: usize) -> Vec<u8> {
     let mut file = Vec::with_capacity(2 * PAGE as usize + bytes);
     file.extend(b"\x7fELF\x02\x01\x01"); // 64-bit, little-endian, version 1
@@ -39,8 +39,8 @@ pub fn kernel(bytes: usize) -> Vec<u8> {
     file
 }
 
-/// A PT_LOAD: page for page where it stands in the file, the first at
-/// [`ENTRY`].
+/// Adds a PT_LOAD header; addresses follow from file offsets, and the first
+/// segment is at [`ENTRY`].
 fn segment(file: &mut Vec<u8>, flags: u32, offset: u64, bytes: u64) {
     let address = ENTRY - PAGE + offset;
     file.extend(1u32.to_le_bytes());
@@ -50,7 +50,7 @@ fn segment(file: &mut Vec<u8>, flags: u32, offset: u64, bytes: u64) {
     }
 }
 
-/// The same random bytes every time: Marsaglia's and Vigna's xorshift64*.
+/// Pseudo-random bytes, the same every time: Marsaglia and Vigna's xorshift64*.
 pub fn random(bytes: usize) -> Vec<u8> {
     let mut state = 0x7369_736f_5f6f_7331_u64;
     let words = std::iter::repeat_with(|| {
@@ -65,8 +65,8 @@ pub fn random(bytes: usize) -> Vec<u8> {
         .collect::<Vec<u8>>()
 }
 
-/// A disk whose boot sector reads so many bytes behind it and does nothing
-/// else; they are padded as our images are, so that both disks look the same.
+/// A disk whose boot sector only reads this many bytes. It is padded like the
+/// images of this project, so that both disks have the same geometry.
 pub fn floor(bytes: usize, folder: &Path) -> Result<Vec<u8>, String> {
     let source = folder.join("floor.s");
     tools::write(&source, include_bytes!("../floor.s"))?;

@@ -1,4 +1,5 @@
-//! The crate `bootloader` 0.9, built with `bootimage` outside of the tree.
+//! The peers: the crate `bootloader` 0.9, built with `bootimage` outside of the
+//! tree.
 
 use crate::boots::{Boot, Contender, SIZES};
 use crate::payload::random;
@@ -12,21 +13,21 @@ use std::process::Command;
 const VERSION: &str = "0.9.35";
 const MAPPED: &str = ", features = [\"map_physical_memory\"]";
 
-/// Builds everything that is to be measured.
+/// Builds the peers to measure.
 pub fn build(top: &Path, folder: &Path) -> Result<(Peers, [Contender; 2]), String> {
     let peers = Peers::new(top, folder)?;
     let contenders = peers.contenders()?;
     Ok((peers, contenders))
 }
 
-/// The peers' folder, where `bootimage` is installed and used.
+/// The folder in which `bootimage` is installed and used.
 pub struct Peers {
     folder: PathBuf,
     channel: String,
 }
 
 impl Peers {
-    /// Installs `bootimage` where there is none; needs the network.
+    /// Installs `bootimage` unless it is installed; this requires network access.
     fn new(top: &Path, folder: &Path) -> Result<Self, String> {
         let folder = folder.join("peers");
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
@@ -40,8 +41,8 @@ impl Peers {
             channel: channel.into(),
             folder,
         };
-        let mut there = peers.cargo(&peers.folder);
-        if tools::run(there.args(["bootimage", "--version"])).is_err() {
+        let mut version = peers.cargo(&peers.folder);
+        if tools::run(version.args(["bootimage", "--version"])).is_err() {
             eprintln!("peers: installing bootimage");
             let root = peers.folder.join("tools");
             let mut cargo = peers.cargo(&peers.folder);
@@ -54,7 +55,7 @@ impl Peers {
         Ok(peers)
     }
 
-    /// Builds the payload kernels with it, without and with its feature
+    /// Builds the payload kernels without and with the crate's feature
     /// `map_physical_memory`.
     fn contenders(&self) -> Result<[Contender; 2], String> {
         Ok([
@@ -76,7 +77,8 @@ impl Peers {
             let entry = Kernel::parse(&kernel, true).map_err(|error| error.to_string())?;
             let image = tools::read(&built.join("bootimage-peer.bin"))?;
             least = least.min(image.len() - kernel.len().min(image.len()));
-            // QEMU's disks end with a cylinder, and this loader reads all.
+            // QEMU rounds disks down to whole cylinders, and this loader reads to the
+            // end.
             let mut padded = image;
             padded.resize(padded.len().next_multiple_of(1 << 20), 0);
             let disk = self.folder.join(format!("{name}, {bytes}.img"));
@@ -90,7 +92,7 @@ impl Peers {
         })
     }
 
-    /// Seconds of a clean `cargo bootimage` with the kernel of 8 KiB.
+    /// The time of a clean `cargo bootimage` in seconds, with the 8 KiB kernel.
     pub fn clean_build(&self) -> Result<f64, String> {
         let project = self.project(MAPPED)?;
         tools::write(&project.join("src/payload"), &random(SIZES[0]))?;

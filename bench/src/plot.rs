@@ -1,4 +1,4 @@
-//! The plot: instructions against the kernel's size, both logarithmic.
+//! The plot of instructions against the kernel's size; both axes are logarithmic.
 
 use crate::boots::{Contender, SIZES, others};
 use crate::text::size;
@@ -6,13 +6,12 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 850.0;
 const HEIGHT: f64 = 470.0;
-/// The area that has the lines, from the left, the top, to the right and the
-/// bottom.
+/// The plot area: left, top, right, bottom.
 const AREA: [f64; 4] = [95.0, 58.0, 565.0, 408.0];
-/// Lines of the vertical axis: 10^4 to 10^9. It goes a bit further.
+/// Grid lines of the vertical axis: 10^4 to 10^9. The axis extends a bit further.
 const DECADES: std::ops::RangeInclusive<i32> = 4..=9;
-/// Least distance between two labels.
-const LINE: f64 = 17.0;
+/// The minimum distance between two labels.
+const LABEL_HEIGHT: f64 = 17.0;
 
 /// A line of the plot.
 struct Line {
@@ -22,7 +21,7 @@ struct Line {
     dashed: bool,
 }
 
-/// Colours that stay apart for the colour-blind (Okabe and Ito).
+/// Colours that the colour-blind can distinguish (Okabe and Ito).
 const COLOURS: [&str; 6] = [
     "#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#56b4e9",
 ];
@@ -177,19 +176,19 @@ fn draw(lines: &[Line], with_references: bool) -> String {
 }
 
 fn put(svg: &mut String, text: std::fmt::Arguments) {
-    let _ = svg.write_fmt(text); // a String takes all
+    let _ = svg.write_fmt(text); // writing to a String never fails
 }
 
-/// Heights of the labels: where the lines end, or as little away from there
-/// as keeps them readable.
+/// The heights of the labels: the ends of the lines, moved apart as little as
+/// possible where they would overlap.
 fn apart(ends: Vec<f64>) -> Vec<f64> {
     let mut order: Vec<usize> = (0..ends.len()).collect();
     order.sort_by(|&one, &other| ends[one].total_cmp(&ends[other]));
     let mut heights = ends;
-    // Neighbours that are too near push each other away until none is.
+    // Neighbours that overlap push each other apart, repeatedly.
     for _ in 0..200 {
         for pair in order.windows(2) {
-            let overlap = LINE - (heights[pair[1]] - heights[pair[0]]);
+            let overlap = LABEL_HEIGHT - (heights[pair[1]] - heights[pair[0]]);
             if overlap > 0.0 {
                 heights[pair[0]] -= overlap / 2.0;
                 heights[pair[1]] += overlap / 2.0;

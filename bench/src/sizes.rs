@@ -1,4 +1,4 @@
-//! Bytes: of the loader's files, on the disk, in memory.
+//! Sizes in bytes: of the loader's source files, on the disk, and in memory.
 
 use crate::boots::{Contender, SIZES, median_run};
 use crate::text::{count, exact, size, table};
@@ -14,14 +14,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Where the disk signature begins, which ends stage 1's room.
+/// The address of the disk signature, which limits stage 1.
 const STAGE1_LIMIT: u64 = STAGE1_BASE + 0x1b8;
 
-/// The source file of each address of the loader.
+/// The source file of each address in the loader.
 pub struct Sources(BTreeMap<u64, String>);
 
 impl Sources {
-    /// Asks `addr2line`, which reads the line numbers in the loader's ELF.
+    /// Gets the source files from the loader's ELF with `addr2line`.
     pub fn new(folder: &Path) -> Result<Self, String> {
         let elf = folder.join("loader.elf");
         tools::write(&elf, LOADER_ELF)?;
@@ -38,7 +38,7 @@ impl Sources {
         };
         let files = listing.lines().map(|line| match file(line) {
             Some(file) if file.ends_with(".s") => file,
-            _ => String::new(), // data, or nothing at all
+            _ => String::new(), // data or padding
         });
         Ok(Sources(addresses.into_iter().zip(files).collect()))
     }
@@ -47,7 +47,8 @@ impl Sources {
         self.0.get(&address).map_or("", String::as_str)
     }
 
-    /// Bytes of code and own instructions, file by file as they run.
+    /// A table of code bytes and executed instructions per file, in the order of
+    /// execution.
     pub fn table(&self, ours: &Contender) -> String {
         let runs: Vec<_> = ours.boots.iter().map(median_run).collect();
         let mut files: Vec<&str> = Vec::new();
@@ -77,7 +78,7 @@ impl Sources {
     }
 }
 
-/// What stands on the disk: the loader, and two kernels with their images.
+/// A table of sizes on the disk: the loader, and two kernels with their images.
 pub fn disk(kernels: [(&str, &Path); 2]) -> Result<String, String> {
     let row = |what: &str, bytes: u64, free: Option<u64>| {
         let free = free.map_or(String::new(), exact);
@@ -112,14 +113,14 @@ pub fn disk(kernels: [(&str, &Path); 2]) -> Result<String, String> {
         let image = image.map_err(|error| error.to_string())?;
         let read = image.used_sectors * SECTOR_BYTES as usize;
         rows.push(row(&format!("{name}: ELF file"), file.len() as u64, None));
-        rows.push(row("its image, as far as it is read", read as u64, None));
+        rows.push(row("its image, the part that is read", read as u64, None));
         let padded = image.bytes.len() as u64;
         rows.push(row("its image, padded", padded, None));
     }
     Ok(table(&["what", "bytes", "free"], &rows))
 }
 
-/// What the loader uses below 1 MiB.
+/// A table of the loader's memory below 1 MiB.
 pub fn low_memory() -> String {
     let rows = [
         (
@@ -161,15 +162,15 @@ pub fn low_memory() -> String {
     table(&["used below 1 MiB", "addresses", "bytes"], &lines)
 }
 
-/// What the memory map marks as in use when a kernel of 8 KiB starts, read
-/// from the boot info that it got.
+/// A table of the memory marked as in use when a kernel of 8 KiB starts, from its
+/// boot info.
 pub fn marked(disk: &Path, folder: &Path) -> Result<String, String> {
     let about = |error: std::io::Error| format!("{}: {error}", disk.display());
     let mut arguments = Machine::disk(disk).to_vec();
     arguments.extend(["-m".into(), "512".into()]);
     let mut machine = Machine::start(&arguments).map_err(about)?;
     machine
-        .wait_for_rest(Duration::from_secs(120))
+        .wait_for_halt(Duration::from_secs(120))
         .map_err(|failure| failure.to_string())?;
     let info = machine.register("RDI").map_err(about)?;
     let file = folder.join("info");

@@ -1,7 +1,7 @@
-//! Tables and numbers as they stand in the docs.
+//! Formats tables and numbers for the docs.
 
-/// A Markdown table with aligned columns; the first column is text, the
-/// others are numbers.
+/// A Markdown table with aligned columns; the first column is text, the others
+/// are numbers.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -32,7 +32,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     format!("{}|{rule}\n{rows}", line(&head))
 }
 
-/// A count to the last digit, in groups of three.
+/// A number with all digits, in groups of three.
 pub fn exact(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -45,7 +45,7 @@ pub fn exact(number: u64) -> String {
     text
 }
 
-/// Millions, as far as three digits tell.
+/// A number in millions, with three significant digits.
 pub fn millions(number: u64) -> String {
     let millions = number as f64 / 1e6;
     match millions {
@@ -56,7 +56,7 @@ pub fn millions(number: u64) -> String {
     }
 }
 
-/// A count that repeats: exact while it is short.
+/// A repeatable count: exact below a million.
 pub fn count(number: u64) -> String {
     if number < 1_000_000 {
         exact(number)
@@ -65,7 +65,7 @@ pub fn count(number: u64) -> String {
     }
 }
 
-/// How many times as many.
+/// The ratio of two numbers.
 pub fn ratio(one: f64, other: f64) -> String {
     let ratio = one / other;
     if ratio < 9.995 {
@@ -75,7 +75,7 @@ pub fn ratio(one: f64, other: f64) -> String {
     }
 }
 
-/// Bytes in the largest unit that they are whole in.
+/// A size in the largest unit that divides it.
 pub fn size(bytes: usize) -> String {
     match bytes {
         _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
@@ -84,14 +84,14 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
-/// The one in the middle.
+/// The median.
 pub fn median<T: Copy + PartialOrd>(numbers: impl IntoIterator<Item = T>) -> T {
     let mut sorted: Vec<T> = numbers.into_iter().collect();
-    sorted.sort_by(|one, other| one.partial_cmp(other).expect("no number is missing"));
+    sorted.sort_by(|one, other| one.partial_cmp(other).expect("no number is NaN"));
     sorted[sorted.len() / 2]
 }
 
-/// How far apart the least and the greatest are, in percent of the median.
+/// The difference between the greatest and the least, in percent of the median.
 pub fn spread(numbers: impl IntoIterator<Item = f64> + Clone) -> f64 {
     let least = numbers.clone().into_iter().fold(f64::MAX, f64::min);
     let greatest = numbers.clone().into_iter().fold(0.0, f64::max);
@@ -101,10 +101,10 @@ pub fn spread(numbers: impl IntoIterator<Item = f64> + Clone) -> f64 {
     }
 }
 
-/// Puts new text between `<!-- bench: NAME -->` and `<!-- end -->`.
+/// Replaces the text between `<!-- bench: NAME -->` and `<!-- end -->`.
 pub fn replace(page: &str, name: &str, text: &str) -> Result<String, String> {
     let (begin, end) = (format!("<!-- bench: {name} -->\n"), "<!-- end -->");
-    let missing = || format!("has no place for '{name}'");
+    let missing = || format!("has no section <!-- bench: {name} -->");
     let from = page.find(&begin).ok_or_else(missing)? + begin.len();
     let length = page[from..].find(end).ok_or_else(missing)?;
     Ok(format!("{}{text}{}", &page[..from], &page[from + length..]))

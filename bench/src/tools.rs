@@ -1,4 +1,4 @@
-//! Files and other programs, with errors that name them.
+//! Access to files and programs, with errors that name them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,14 +19,14 @@ pub fn compiler() -> Command {
     Command::new(env::var("CC").unwrap_or_else(|_| "cc".into()))
 }
 
-/// Runs a program; returns what it printed, or what it complained about.
+/// Runs a program; returns its output, or an error with its error message.
 pub fn run(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{name}: {error}"))?;
     if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{name}: {}: {}", output.status, words.trim()));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{name}: {}: {}", output.status, errors.trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into())
 }

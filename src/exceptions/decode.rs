@@ -1,27 +1,27 @@
-//! An exception in plain words.
+//! Describes an exception in plain English.
 //!
 //! Names and error codes: Intel SDM volume 3A, 6.13 and 6.15.
 
 use super::{DOUBLE_FAULT, Exception, PAGE_FAULT};
 use core::fmt::{Display, Formatter, Result};
 
-/// The smallest page; accesses to the one at 0 are null pointers, most likely.
+/// The smallest page size. An access to page 0 is most likely a null pointer.
 const PAGE: u64 = 4096;
 
-/// Page fault: the page is mapped, but not for this.
+/// Page fault: the page is present, but does not permit the access.
 const PRESENT: u64 = 1 << 0;
 /// Page fault: a write.
 const WRITE: u64 = 1 << 1;
-/// Page fault: the page tables have a bit set that must be clear.
+/// Page fault: a reserved bit is set in the page tables.
 const RESERVED_BIT: u64 = 1 << 3;
-/// Page fault: an instruction was to be executed from there.
+/// Page fault: an instruction fetch.
 const FETCH: u64 = 1 << 4;
 
-/// Selector error code: the exception is not the running code's doing.
+/// Selector error code: caused by an event external to the program.
 const EXTERNAL: u64 = 1 << 0;
 /// Selector error code: the descriptor is in the IDT.
 const IN_IDT: u64 = 1 << 1;
-/// Selector error code: the descriptor is in the LDT, else in the GDT.
+/// Selector error code: the descriptor is in the LDT; if clear, in the GDT.
 const IN_LDT: u64 = 1 << 2;
 
 #[rustfmt::skip]
@@ -34,10 +34,10 @@ static NAMES: [&str; 22] = [
     "x87 error (#MF)", "alignment check (#AC)", "machine check (#MC)",
     "SIMD error (#XM)", "virtualization (#VE)", "control protection (#CP)",
 ];
-/// Vectors that no CPU uses, or none that has no hypervisor below it.
+/// Vectors that no CPU uses, or that only a hypervisor can raise.
 const RESERVED: &str = "a reserved vector";
 
-/// Names of what lies on the stack, from [`Exception::cr2`] on.
+/// Names of the values on the stack, from [`Exception::cr2`] on.
 #[rustfmt::skip]
 static VALUES: [&str; size_of::<Exception>() / 8] = [
     "CR2   ", "RAX   ", "RBX   ", "RCX   ", "RDX   ", "RSI   ", "RDI   ", "RBP   ",
@@ -46,30 +46,30 @@ static VALUES: [&str; size_of::<Exception>() / 8] = [
 ];
 
 impl Display for Exception {
-    // Short strings one by one take less code than one with gaps to fill.
+    // Writing short strings takes less code than formatting a long one.
     fn fmt(&self, f: &mut Formatter) -> Result {
         write!(f, "exception {}: ", self.vector)?;
         f.write_str(NAMES.get(self.vector as usize).unwrap_or(&RESERVED))?;
         f.write_str("\n")?;
         match self.vector {
             0 => f.write_str("divided by zero, or the quotient is too large")?,
-            6 => f.write_str("no instruction, one that is off, or a trap (ud2)")?,
+            6 => f.write_str("an invalid or disabled instruction, or a trap (ud2)")?,
             DOUBLE_FAULT if self.stack_is_full() => write!(
                 f,
                 "the stack is full: it ran into the guard page at {:#x}",
                 self.cr2 & !(PAGE - 1)
             )?,
             DOUBLE_FAULT => {
-                f.write_str("another exception, and its handler could not be called")?
+                f.write_str("an exception occurred, and its handler could not be called")?
             }
             10..=13 if self.error_code != 0 => self.selector(f)?,
-            12 | 13 => f.write_str("forbidden (an address that is not canonical?)")?,
+            12 | 13 => f.write_str("forbidden (a non-canonical address?)")?,
             PAGE_FAULT => self.page_fault(f)?,
             _ => (),
         }
         f.write_str("\n")?;
-        for (place, (name, value)) in VALUES.iter().zip(self.values()).enumerate() {
-            f.write_str(if place % 3 == 0 { "\n" } else { "  " })?;
+        for (index, (name, value)) in VALUES.iter().zip(self.values()).enumerate() {
+            f.write_str(if index % 3 == 0 { "\n" } else { "  " })?;
             f.write_str(name)?;
             write!(f, " {value:#018x}")?;
         }
@@ -78,28 +78,28 @@ impl Display for Exception {
 }
 
 impl Exception {
-    /// All of it, number by number.
+    /// All fields, as an array of numbers.
     fn values(&self) -> &[u64; VALUES.len()] {
-        // SAFETY: it consists of so many numbers, one behind the other.
+        // SAFETY: the structure consists of exactly this many `u64` fields.
         unsafe { &*(&raw const *self).cast() }
     }
 
-    /// A fault about memory just where the stack pointer is, while the CPU was
-    /// pushing for another exception.
+    /// Whether the faulting address is next to the stack pointer: then the CPU
+    /// could not push the frame of another exception.
     fn stack_is_full(&self) -> bool {
         self.cr2.abs_diff(self.rsp) < PAGE
     }
 
-    /// What the error code of a page fault says, with CR2.
+    /// Describes a page fault by its error code and CR2.
     fn page_fault(&self, f: &mut Formatter) -> Result {
         let code = self.error_code;
         let (tried, forbidden) = if code & WRITE != 0 {
-            ("write to", "the page may not be written")
+            ("write to", "the page is not writable")
         // A CPU without no-execute pages does not report a fetch as one.
         } else if code & FETCH != 0 || self.cr2 == self.rip {
-            ("execute", "the page may not be executed")
+            ("execute", "the page is not executable")
         } else {
-            ("read from", "the page may not be read")
+            ("read from", "the page is not readable")
         };
         f.write_str("tried to ")?;
         f.write_str(tried)?;
@@ -115,10 +115,10 @@ impl Exception {
         })
     }
 
-    /// What other error codes say: a selector, and where it came from.
+    /// Describes an error code that is a selector.
     fn selector(&self, f: &mut Formatter) -> Result {
         let code = self.error_code;
-        write!(f, "about entry {} of the ", code >> 3)?;
+        write!(f, "entry {} of the ", code >> 3)?;
         f.write_str(if code & IN_IDT != 0 {
             "IDT"
         } else if code & IN_LDT != 0 {
@@ -127,7 +127,7 @@ impl Exception {
             "GDT"
         })?;
         f.write_str(if code & EXTERNAL != 0 {
-            ", by an event from outside"
+            ", caused by an external event"
         } else {
             ""
         })
@@ -153,7 +153,7 @@ mod tests {
         }
     }
 
-    /// The first two lines for this vector, error code and CR2.
+    /// Checks the first two lines for this vector, error code and CR2.
     fn shows(vector: u64, error_code: u64, cr2: u64, lines: [&str; 2]) {
         let exception = Exception {
             cr2,
@@ -170,7 +170,7 @@ mod tests {
             bytes: [0; 1024],
             length: 0,
         };
-        let _ = write!(text, "{exception}"); // there is room
+        let _ = write!(text, "{exception}"); // it fits
         let text = core::str::from_utf8(&text.bytes[..text.length]);
         let text = text.expect("only whole strings were written");
         assert!(text.lines().take(2).eq(lines), "{text}");
@@ -193,17 +193,17 @@ mod tests {
         shows(
             0x3,
             0x20_1008,
-            "tried to write to 0x201008: the page may not be written",
+            "tried to write to 0x201008: the page is not writable",
         );
         shows(
             0x11,
             0x30_0000,
-            "tried to execute 0x300000: the page may not be executed",
+            "tried to execute 0x300000: the page is not executable",
         );
         shows(
             0x5,
             0x30_0000,
-            "tried to read from 0x300000: the page may not be read",
+            "tried to read from 0x300000: the page is not readable",
         );
         shows(
             0x0,
@@ -223,27 +223,22 @@ mod tests {
     }
 
     #[test_case]
-    fn double_faults_know_a_full_stack() {
+    fn double_faults_recognise_a_full_stack() {
         const TITLE: &str = "exception 8: double fault (#DF)";
         let full = "the stack is full: it ran into the guard page at 0x10000200000";
         shows(8, 0, 0x100_0020_0ff8, [TITLE, full]);
-        let other = "another exception, and its handler could not be called";
+        let other = "an exception occurred, and its handler could not be called";
         shows(8, 0, 0x10, [TITLE, other]);
     }
 
     #[test_case]
-    fn selectors_are_taken_apart() {
+    fn selectors_are_decoded() {
         const GP: &str = "exception 13: general protection (#GP)";
-        shows(
-            13,
-            0,
-            0,
-            [GP, "forbidden (an address that is not canonical?)"],
-        );
-        shows(13, 0x10a, 0, [GP, "about entry 33 of the IDT"]);
-        shows(13, 0x20, 0, [GP, "about entry 4 of the GDT"]);
+        shows(13, 0, 0, [GP, "forbidden (a non-canonical address?)"]);
+        shows(13, 0x10a, 0, [GP, "entry 33 of the IDT"]);
+        shows(13, 0x20, 0, [GP, "entry 4 of the GDT"]);
         let not_present = "exception 11: segment not present (#NP)";
-        let words = "about entry 3 of the LDT, by an event from outside";
+        let words = "entry 3 of the LDT, caused by an external event";
         shows(11, 0x1d, 0, [not_present, words]);
     }
 

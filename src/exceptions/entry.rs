@@ -1,9 +1,9 @@
-//! Where the CPU jumps to: a short entry for each exception.
+//! The entry points of the exception handlers.
 //!
 //! The CPU pushes SS, RSP, RFLAGS, CS, RIP and, for some exceptions, an error
-//! code (Intel SDM volume 3A, 6.14.2). The entry pushes a zero where there is
-//! none, then the vector; `common` pushes the registers. What lies on the stack
-//! then is an [`Exception`].
+//! code (Intel SDM volume 3A, 6.14.2). Each entry pushes a zero if there is
+//! none, then the vector; `common` pushes the registers. The stack then holds an
+//! [`Exception`].
 
 use super::{COUNT, Exception, handle};
 use core::arch::naked_asm;
@@ -11,16 +11,16 @@ use core::arch::naked_asm;
 /// Bit n: the CPU pushes an error code for vector n (Intel SDM volume 3A,
 /// table 6-1; AMD APM volume 2, 8.2 for 29 and 30).
 const WITH_ERROR_CODE: u32 = 1 << 8 | 0b11111 << 10 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
-/// From one entry to the next: more than any of them has.
-const BYTES: u64 = 16;
+/// Bytes from one entry to the next: enough for the longest.
+const ENTRY_BYTES: u64 = 16;
 
 /// The address of a vector's entry.
 pub fn address(vector: usize) -> u64 {
-    let first = (entries as *const () as u64).next_multiple_of(BYTES);
-    first + BYTES * vector as u64
+    let first = (entries as *const () as u64).next_multiple_of(ENTRY_BYTES);
+    first + ENTRY_BYTES * vector as u64
 }
 
-/// All entries, one behind the other.
+/// All entries, one after another.
 #[unsafe(naked)]
 unsafe extern "C" fn entries() {
     naked_asm!(
@@ -35,10 +35,10 @@ unsafe extern "C" fn entries() {
         ".set .Lvector, .Lvector + 1",
         ".endr",
         count = const COUNT,
-        bytes = const BYTES,
+        bytes = const ENTRY_BYTES,
         with_error_code = const WITH_ERROR_CODE,
         common = sym common,
-        options(att_syntax), // in the other one, the name might be an address
+        options(att_syntax), // in Intel syntax, the name could be taken for an address
     )
 }
 
@@ -63,10 +63,10 @@ unsafe extern "C" fn common() {
         "mov rax, cr2",
         "push rax",
         "mov rdi, rsp",  // the argument: &Exception
-        "sub rsp, 8",    // calls want RSP at a multiple of 16
-        "cld",           // and the direction flag clear
+        "sub rsp, 8",    // a call needs RSP to be a multiple of 16
+        "cld",           // and the direction flag to be clear
         "call {handle}",
-        "add rsp, 16",   // those 8, and CR2
+        "add rsp, 16",   // the padding, and CR2
         "pop rax",
         "pop rbx",
         "pop rcx",
@@ -88,11 +88,11 @@ unsafe extern "C" fn common() {
     )
 }
 
-// What `common` relies on.
+// The layout that `common` relies on.
 const _: () = {
     use core::mem::{offset_of, size_of};
     assert!(offset_of!(Exception, registers) == 8);
     assert!(offset_of!(Exception, vector) == 8 + 15 * 8);
-    // The CPU starts to push at a multiple of 16.
+    // The CPU aligns the stack to 16 bytes before it pushes.
     assert!((size_of::<Exception>() + 8).is_multiple_of(16));
 };

@@ -1,45 +1,46 @@
-//! Exceptions: what the CPU does when an instruction cannot be executed.
+//! Exceptions: how the CPU reports an instruction that it cannot execute.
 //!
-//! It looks into a table which function to call, and tells it the place and an
-//! error code (Intel SDM volume 3A, chapter 6). [`init`] gives it tables; from
-//! then on, an exception is shown in plain words instead of resetting the
-//! machine. Reading order: `tables`, `entry`, this, `decode`.
+//! The CPU looks up a handler in a table and passes it the address of the
+//! instruction and, for some exceptions, an error code (Intel SDM volume 3A,
+//! chapter 6). [`init`] installs the tables; from then on, an exception is shown
+//! in plain English instead of resetting the machine. Reading order: `tables`,
+//! `entry`, this module, `decode`.
 
 mod decode;
 mod entry;
 mod tables;
 
 use crate::once_cell::OnceCell;
-use crate::panic::last_words;
+use crate::panic::show_and_halt;
 use crate::serial_println;
 
-/// How many vectors there are for exceptions.
+/// The number of exception vectors.
 pub const COUNT: usize = 32;
-/// Vector of the breakpoint exception: the kernel goes on behind it.
+/// Vector of the breakpoint exception, after which the kernel continues.
 pub const BREAKPOINT: u64 = 3;
-/// Vector of the double fault: an exception while another one was delivered.
+/// Vector of the double fault: an exception while another was being delivered.
 pub const DOUBLE_FAULT: u64 = 8;
 /// Vector of the page fault.
 pub const PAGE_FAULT: u64 = 14;
 
-/// What is known when an exception has happened, as it lies on the stack.
+/// The state of the CPU at an exception, as it is on the stack.
 ///
-/// Displayed, it says what was tried, in plain words: eleven rows of up to
-/// 80 characters.
+/// `Display` describes the exception in plain English: eleven rows of up to 80
+/// characters.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Exception {
-    /// The address that the last page fault was about; for other exceptions,
-    /// it is an old one.
+    /// The address whose access caused the last page fault; stale for other
+    /// exceptions.
     pub cr2: u64,
     /// RAX, RBX, RCX, RDX, RSI, RDI, RBP, and R8 to R15.
     pub registers: [u64; 15],
-    /// Which exception: 0 to 31.
+    /// The vector, which identifies the exception: 0 to 31.
     pub vector: u64,
-    /// More about it, different for each vector; 0 where the CPU tells none.
+    /// The error code, whose meaning depends on the vector; 0 if there is none.
     pub error_code: u64,
-    /// Address of the instruction, or of the one behind it: the manual tells,
-    /// by vector (Intel SDM volume 3A, 6.15).
+    /// Address of the instruction or of the next one, depending on the vector
+    /// (Intel SDM volume 3A, 6.15).
     pub rip: u64,
     /// The code segment's selector.
     pub cs: u64,
@@ -53,26 +54,26 @@ pub struct Exception {
 
 static HOOK: OnceCell<fn(&Exception)> = OnceCell::new();
 
-/// From now on, exceptions are caught.
+/// Installs the exception handlers.
 pub fn init() {
     tables::load();
 }
 
-/// Sets a function that is called before an exception is shown, but not for a
-/// breakpoint. It need not come back: tests leave QEMU from there. Panics if
-/// there is one already.
+/// Sets a function to call before an exception other than a breakpoint is shown.
+/// The function need not return: tests exit QEMU from it. Panics if a hook is
+/// already set.
 pub fn set_hook(hook: fn(&Exception)) {
     HOOK.set(hook);
 }
 
-/// Called by `entry`; comes back only if the kernel can go on.
+/// Called by `entry`; returns only if the kernel can continue.
 extern "C" fn handle(exception: &Exception) {
     if exception.vector == BREAKPOINT {
-        serial_println!("breakpoint (#BP), going on at {:#x}", exception.rip);
+        serial_println!("breakpoint (#BP), continuing at {:#x}", exception.rip);
         return;
     }
     if let Some(hook) = HOOK.get() {
         hook(exception);
     }
-    last_words(exception)
+    show_and_halt(exception)
 }

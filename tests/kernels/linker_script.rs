@@ -1,4 +1,4 @@
-//! The build script of every kernel that has a `linker.ld` of its own.
+//! The build script of every kernel that has its own `linker.ld`.
 
 use std::env;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-r"""siso.py - makes GDB tell where the CPU is, in every mode on the way up
+r"""siso.py - makes GDB show where the CPU is, in every mode of the boot
 
 From the top of the tree, QEMU with the image, then GDB with both ELF files:
 
@@ -7,24 +7,24 @@ From the top of the tree, QEMU with the image, then GDB with both ELF files:
     gdb -q -x tools/gdb/siso.py target/kernel/siso_os \
         -ex 'add-symbol-file target/loader.elf' -ex 'target remote :1234'
 
-After every stop, so after every `stepi`, there are three things to read: the
-mode of the CPU, the line of the source, the instructions that come next.
+After every stop, such as after every `stepi`, it shows the mode of the CPU, the
+source line, and the next instructions.
 
-    siso-mode           the mode only
-    siso-here           all three again
-    siso-next           stepi, but over calls and interrupts, and out of loops
-    hbreak disk_read    stop there; `break` may write into memory (KVM), where
-                        the loader will overwrite it
+    siso-mode           show only the mode
+    siso-here           show all three again
+    siso-next           step over calls and interrupts, and out of loops
+    hbreak disk_read    set a breakpoint; `break` may write into memory (KVM),
+                        and the loader would overwrite it
 
-QEMU's stub has one register layout for all modes, the 64-bit one, and GDB
-takes it for 64-bit code. Three things follow:
+QEMU's GDB stub has one register layout for all modes, that of 64-bit mode, and
+GDB assumes 64-bit code. Therefore:
 
-- `set architecture i8086` is refused, or breaks the connection. What we show
-  is found by other means; GDB's own `x/i` is right in 64-bit mode only.
-- $pc is the offset in CS. Where CS has a base, as in the BIOS, what GDB itself
-  says about the place is wrong; what is printed here is right.
-- GDB does not understand 16- and 32-bit stacks: `nexti` goes into calls and
-  BIOS services, `finish` and `backtrace` fail. siso-next and thbreak do not.
+- `set architecture i8086` is refused, or breaks the connection. The commands
+  above do not need it; GDB's own `x/i` is correct only in 64-bit mode.
+- $pc is the offset in CS. If CS has a base, as in the BIOS, GDB itself shows a
+  wrong location; the commands above show the right one.
+- GDB cannot unwind 16- and 32-bit stacks: `nexti` steps into calls and BIOS
+  services, `finish` and `backtrace` fail. siso-next and thbreak work.
 """
 
 import collections
@@ -39,23 +39,23 @@ import gdb
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INSTRUCTIONS = 4
-LONGEST = 15  # bytes in an instruction, Intel SDM 2A 2.3.11
+INSTRUCTION_MAX = 15  # bytes, Intel SDM 2A 2.3.11
 
 ONE_MIB = 1 << 20
 ET_DYN = 3
 PT_LOAD = 1
 CR0_PE = 1 << 0
 EFER_LMA = 1 << 10
-# In the high half of a code segment's descriptor, Intel SDM 3A 3.4.5:
+# In the upper half of a code segment descriptor, Intel SDM 3A 3.4.5:
 DESCRIPTOR_L = 1 << 21  # 64-bit code, in long mode
-DESCRIPTOR_D = 1 << 22  # 32-bit code, else 16-bit
+DESCRIPTOR_D = 1 << 22  # 32-bit code; if clear, 16-bit
 
-# bits: of the code, 16, 32 or 64; linear: the address of the next instruction
+# bits: the code size, 16, 32 or 64; linear: the address of the next instruction
 Location = collections.namedtuple("Location", "mode bits cs base ip linear")
 
 
 def location():
-    """Where the CPU is, as a Location."""
+    """Returns the Location of the CPU."""
     frame = gdb.newest_frame()
     cr0, efer, cs, ip = (
         int(frame.read_register(name)) for name in ("cr0", "efer", "cs", "rip")
@@ -74,11 +74,11 @@ def location():
 
 
 def code_segment():
-    """Base and descriptor bits that the CPU holds for CS.
+    """Returns the base and descriptor bits of CS that the CPU has cached.
 
-    The selector alone does not tell them: every table has other descriptors,
-    and after a change of CR0.PE the old ones count until the next far jump.
-    The stub does not give them, but QEMU's monitor does.
+    They do not follow from the selector: each GDT has different descriptors,
+    and after a change of CR0.PE the cached ones apply until the next far jump.
+    The GDB stub does not provide them, but QEMU's monitor does.
     """
     text = gdb.execute("monitor info registers -a", to_string=True)
     cpus = re.findall(r"^CS =\w+ (\w+) \w+ (\w+)", text, re.MULTILINE)
@@ -90,7 +90,7 @@ def code_segment():
 
 
 def source(linear):
-    """Gives "file:line: text" of an address, or None where DWARF knows none."""
+    """Returns "file:line: text" of an address, or None if DWARF has no line."""
     found = gdb.find_pc_line(linear)
     if found.symtab is None:
         return None
@@ -103,14 +103,14 @@ def source(linear):
 
 
 def instructions(here, count=INSTRUCTIONS):
-    """The next instructions: pairs of address and text."""
+    """Returns the next instructions as pairs of address and text."""
     if here.bits == 64:
         arch = gdb.newest_frame().architecture()
         found = arch.disassemble(here.linear, count=count)
         return [(line["addr"], named(line["asm"], here)) for line in found]
 
     machine = {16: "i8086", 32: "i386"}[here.bits]
-    size = min(count * LONGEST, (1 << 32) - here.linear)  # at reset: 16 bytes
+    size = min(count * INSTRUCTION_MAX, (1 << 32) - here.linear)  # at reset: 16 bytes
     memory = gdb.selected_inferior().read_memory(here.linear, size)
     with tempfile.NamedTemporaryFile() as file:
         file.write(memory)
@@ -125,25 +125,24 @@ def instructions(here, count=INSTRUCTIONS):
 
 
 def named(instruction, here):
-    """Adds symbols to an instruction's addresses, which are not $ constants."""
+    """Adds symbols to the addresses in an instruction, except to $ constants."""
     if here.base != 0:
-        return instruction  # what is an offset there is no address of ours
-    mask = (1 << here.bits) - 1  # objdump takes high 16-bit addresses as negative
+        return instruction  # an offset from another base is not an address of the loader
+    mask = (1 << here.bits) - 1  # objdump shows high 16-bit addresses as negative
     address = r"(?<![$:\w-])-?0x[0-9a-f]+(?![\w(]| <)"
     return re.sub(address, lambda found: label(int(found[0], 16) & mask), instruction)
 
 
 def label(address):
-    """Gives "0x7c02 <stage1+2>", or the number alone."""
-    # Not GDB's own format: it leaves out variables whose symbol has no size,
-    # and in assembly none has one.
+    """Returns "0x7c02 <stage1+2>", or only the number."""
+    # GDB's own format omits variables whose symbols have no size, as in assembly.
     answer = gdb.execute(f"info symbol {address:#x}", to_string=True)
     symbol, known, _ = answer.partition(" in section ")
     return f"{address:#x} <{symbol.replace(' ', '')}>" if known else f"{address:#x}"
 
 
 def mode_line(here):
-    """Gives "16-bit real mode, 0000:7c00"."""
+    """Returns "16-bit real mode, 0000:7c00"."""
     return f"{here.mode}, {here.cs:04x}:{here.ip:0{here.bits // 4}x}"
 
 
@@ -151,7 +150,7 @@ def show():
     """Prints mode, source line and instructions."""
     here = location()
     print(mode_line(here))
-    print(source(here.linear) or "no source line here")
+    print(source(here.linear) or "no source line for this address")
     arrow = "=>"
     for address, text in instructions(here):
         print(f"{arrow} {label(address)}:\t{text}")
@@ -159,7 +158,7 @@ def show():
 
 
 def attempt(action):
-    """Runs an action; what goes wrong must not end a script or a stop."""
+    """Runs an action and prints errors, which must not abort a script or a stop."""
     try:
         action()
     except (gdb.error, OSError, subprocess.CalledProcessError) as error:
@@ -167,7 +166,7 @@ def attempt(action):
 
 
 class ModeCommand(gdb.Command):
-    """Tell the mode of the CPU, from CR0, EFER and the descriptor in CS."""
+    """Show the mode of the CPU, from CR0, EFER and the descriptor of CS."""
 
     def __init__(self):
         super().__init__("siso-mode", gdb.COMMAND_STATUS)
@@ -177,7 +176,7 @@ class ModeCommand(gdb.Command):
 
 
 class HereCommand(gdb.Command):
-    """Show mode, source line and next instructions, as after every stop."""
+    """Show the mode, the source line and the next instructions, as after a stop."""
 
     def __init__(self):
         super().__init__("siso-here", gdb.COMMAND_STATUS)
@@ -187,7 +186,7 @@ class HereCommand(gdb.Command):
 
 
 class NextCommand(gdb.Command):
-    """Step, but do not go into a call or an interrupt, nor round a loop."""
+    """Step one instruction, but over calls and interrupts, and out of loops."""
 
     def __init__(self):
         super().__init__("siso-next", gdb.COMMAND_RUNNING)
@@ -197,9 +196,9 @@ class NextCommand(gdb.Command):
 
     @staticmethod
     def run():
-        (_, text), (behind, _) = instructions(location(), 2)
+        (_, text), (following, _) = instructions(location(), 2)
         if re.match(r"l?call|int|loop|rep(?!z ret)", text):
-            gdb.execute(f"thbreak *{behind:#x}", to_string=True)
+            gdb.execute(f"thbreak *{following:#x}", to_string=True)
             gdb.execute("continue")
         else:
             gdb.execute("stepi")
@@ -210,19 +209,19 @@ HereCommand()
 NextCommand()
 gdb.events.stop.connect(lambda _event: attempt(show))
 
-# Our kernel's DWARF names its files from the top of the tree, which it calls "."
-# (trim-paths); those of others name their own directories, which come first. A
-# loader that was built elsewhere has other directories, too: its files are in boot/.
+# The DWARF of this project's kernel has paths relative to the top of the tree, "."
+# (trim-paths). Other kernels name their own directories, which have precedence.
+# If the loader was built elsewhere, its source files are still in boot/.
 gdb.execute(f"set substitute-path . {ROOT}")
 gdb.execute(f"set directories $cdir:{ROOT}:{ROOT}/boot")
-gdb.execute("set confirm off")  # add-symbol-file would ask
+gdb.execute("set confirm off")  # or add-symbol-file would ask
 
 
 def rebase():
-    """Moves the symbols of a position-independent kernel with it.
+    """Relocates the symbols of a position-independent kernel.
 
-    The image builder has put it 2 MiB above the addresses it was linked to, if
-    those begin below 1 MiB (tools/src/elf.rs).
+    The image builder relocates it by 2 MiB if it is linked below 1 MiB
+    (tools/src/elf.rs).
     """
     file = gdb.current_progspace().filename
     if file is None:

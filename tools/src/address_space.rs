@@ -1,8 +1,8 @@
-//! Where in virtual memory the loader puts what it gives to a kernel: the
-//! boot info, the stack, and all of physical memory.
+//! Chooses the virtual addresses of what the loader maps for a kernel: the boot
+//! info, the stack, and all of physical memory.
 //!
-//! `docs/protocol.md` has the rules; the loader refuses to map a segment over
-//! one of these (`boot/elf.s`).
+//! `docs/protocol.md` has the rules. The loader refuses a segment that overlaps
+//! one of these ranges (`boot/elf.s`).
 
 use crate::elf::Kernel;
 use crate::layout::*;
@@ -11,7 +11,7 @@ use std::fmt;
 
 /// Bytes of physical memory that the loader manages: 4 TiB.
 const PHYSICAL_BYTES: u64 = FRAMES_MAX * PAGE_BYTES;
-/// The alignment of a page of 2 MiB, which physical memory is mapped with.
+/// The size of the large pages that map physical memory: 2 MiB.
 const LARGE_PAGE_BYTES: u64 = 2 << 20;
 
 /// Consecutive virtual addresses.
@@ -20,24 +20,24 @@ pub struct Range {
     name: &'static str,
     /// The first address.
     pub first: u64,
-    /// The last one.
+    /// The last address.
     pub last: u64,
 }
 
-/// All that the loader maps besides the kernel and the first MiB.
+/// The ranges that the loader maps besides the kernel and the first MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressSpace {
-    /// One page.
+    /// The boot info: one page.
     pub boot_info: Range,
-    /// The stack, and below it a page that stays unmapped.
+    /// The guard page, which stays unmapped, and the stack above it.
     pub stack: Range,
-    /// Pages of the stack.
+    /// The size of the stack in pages.
     pub stack_pages: u64,
-    /// Physical memory: 4 TiB, or what there is room for, 4 GiB at least.
+    /// Physical memory: 4 TiB, or less if there is no room, but at least 4 GiB.
     pub physical: Range,
 }
 
-/// Why a range is no good.
+/// Why a range cannot be used.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Error {
@@ -59,22 +59,24 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         use Error::*;
         match self {
-            Unaligned(range, to) => write!(f, "the address of {range} is no multiple of {to:#x}"),
+            Unaligned(range, to) => {
+                write!(f, "the address of {range} is not a multiple of {to:#x}")
+            }
             NotCanonical(range) => {
-                write!(f, "{range} does not lie at canonical addresses (48 bits)")
+                write!(f, "{range} is not within the canonical addresses (48 bits)")
             }
             TooLow(range) => write!(
                 f,
-                "{range} overlaps the first MiB, which is mapped as it is"
+                "{range} overlaps the first MiB, which is identity-mapped"
             ),
             Overlap(one, other) => write!(f, "{one} overlaps {other}"),
             StackTooLarge(pages) => {
                 write!(
                     f,
-                    "a stack of {pages} pages; the loader gives {STACK_PAGES_MAX} at most"
+                    "a stack of {pages} pages is too large; the maximum is {STACK_PAGES_MAX}"
                 )
             }
-            NoRoom(name) => write!(f, "the kernel leaves no virtual addresses for {name}"),
+            NoRoom(name) => write!(f, "the kernel leaves no free virtual addresses for {name}"),
         }
     }
 }
@@ -110,8 +112,8 @@ impl Range {
 }
 
 impl AddressSpace {
-    /// Chooses the space: as the manifest wants them, else the usual ones,
-    /// moved up by 512 GiB as long as something else is there.
+    /// Chooses the ranges: the addresses from the manifest, or else the defaults,
+    /// moved up in steps of 512 GiB until they are free.
     pub fn choose(kernel: &Kernel, manifest: &Manifest) -> Result<AddressSpace, Error> {
         let stack_pages = manifest.stack_pages.unwrap_or(DEFAULT_STACK_PAGES);
         if stack_pages > STACK_PAGES_MAX {
@@ -128,18 +130,18 @@ impl AddressSpace {
             .collect();
         taken.extend(manifest.boot_info_address.map(boot_info));
         taken.extend(manifest.stack_address.map(stack));
-        // Up to what comes next, if that is less than 4 TiB.
-        let asked = manifest.physical_memory_offset.map(|first| {
+        // Up to the next range, or 4 TiB.
+        let requested = manifest.physical_memory_offset.map(|first| {
             let above = taken.iter().map(|range| range.first);
             let next = above.filter(|&above| above > first).min();
             let room = next.unwrap_or(end_of_half(first)).wrapping_sub(first);
             let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(LARGE_PAGE_BYTES - 1);
             Range::new("physical memory", first, bytes)
         });
-        taken.extend(asked);
+        taken.extend(requested);
 
         let boot_info_bytes = match manifest.stack_address {
-            None => STACK_OFFSET + stack_pages * PAGE_BYTES, // they stand together
+            None => STACK_OFFSET + stack_pages * PAGE_BYTES, // the stack follows it
             Some(_) => PAGE_BYTES,
         };
         let boot_info = match manifest.boot_info_address {
@@ -157,7 +159,7 @@ impl AddressSpace {
                 .unwrap_or(boot_info.first.wrapping_add(PAGE_BYTES)),
         );
         taken.extend([boot_info, stack]);
-        let physical = match asked {
+        let physical = match requested {
             Some(range) => range,
             None => {
                 let first = free(PML4_PHYSICAL, PHYSICAL_BYTES, &taken, "physical memory")?;
@@ -174,7 +176,7 @@ impl AddressSpace {
         Ok(space)
     }
 
-    /// How many frames of physical memory there is room to map.
+    /// The number of frames of physical memory that the range can map.
     pub fn frames(&self) -> u32 {
         ((self.physical.last - self.physical.first + 1) / PAGE_BYTES) as u32
     }
@@ -190,9 +192,9 @@ impl AddressSpace {
             .iter()
             .map(|s| pages_of(&s.header))
             .collect();
-        for (range, to) in aligned {
-            if range.first % to != 0 {
-                return Err(Error::Unaligned(range, to));
+        for (range, alignment) in aligned {
+            if range.first % alignment != 0 {
+                return Err(Error::Unaligned(range, alignment));
             }
             range.check()?;
             if let Some(other) = before.iter().find(|other| range.overlaps(other)) {
@@ -204,7 +206,7 @@ impl AddressSpace {
     }
 }
 
-/// The address behind the canonical half that this one is in; 0 stands for
+/// The end (exclusive) of the canonical half that contains this address; 0 means
 /// 2^64.
 fn end_of_half(address: u64) -> u64 {
     match address >> 63 {
@@ -213,7 +215,7 @@ fn end_of_half(address: u64) -> u64 {
     }
 }
 
-/// The pages that a segment is in.
+/// The pages that a segment occupies.
 fn pages_of(header: &crate::elf::Header) -> Range {
     let first = header.vaddr & !(PAGE_BYTES - 1);
     let last = (header.vaddr + (header.memsz - 1)) | (PAGE_BYTES - 1);
@@ -224,13 +226,13 @@ fn pages_of(header: &crate::elf::Header) -> Range {
     }
 }
 
-/// The first entry of level 4, from this one on, at which so many bytes are
-/// free in 512 GiB that nothing else is in.
-fn free(slot: u64, bytes: u64, taken: &[Range], name: &'static str) -> Result<u64, Error> {
+/// The address of the first PML4 entry, from this index on, whose range is free.
+/// Sizes are rounded up to whole entries of 512 GiB.
+fn free(index: u64, bytes: u64, taken: &[Range], name: &'static str) -> Result<u64, Error> {
     let whole = bytes.next_multiple_of(PML4_ENTRY_BYTES);
-    // The lower half of the addresses has 256 entries.
-    (slot..256)
-        .map(|slot| slot * PML4_ENTRY_BYTES)
+    // The lower half of the address space has 256 entries.
+    (index..256)
+        .map(|index| index * PML4_ENTRY_BYTES)
         .find(|&first| {
             let range = Range::new(name, first, whole);
             range.check().is_ok() && !taken.iter().any(|other| range.overlaps(other))

@@ -1,6 +1,6 @@
-//! The two checksums by which the loader verifies itself and the kernel.
+//! The two checksums with which the loader verifies stage 2 and the kernel.
 //!
-//! `docs/disk.md` says what each of them catches, and what it cannot.
+//! `docs/disk.md` describes the errors that each detects, and those it misses.
 
 use crate::layout::{
     CHECKSUM_FACTOR, CHECKSUM_LANES, CHECKSUM_ROUND, CHUNK_SECTORS, STAGE2_FACTOR,
@@ -8,7 +8,7 @@ use crate::layout::{
 use crate::{SECTOR, sectors};
 
 /// The checksum of stage 2, as `boot/stage1.s` computes it: each step takes a
-/// 32-bit word and can be undone.
+/// 32-bit word and is invertible, so changing one word changes the result.
 pub fn stage2(bytes: &[u8]) -> u32 {
     bytes.as_chunks().0.iter().fold(0, |checksum: u32, &word| {
         (checksum ^ u32::from_le_bytes(word))
@@ -18,7 +18,7 @@ pub fn stage2(bytes: &[u8]) -> u32 {
 }
 
 /// The checksum of one chunk, as `boot/chunk.s` computes it. `bytes` are whole
-/// sectors, `first` is the sector of the disk that they begin at.
+/// sectors; `first` is the number of the first one on the disk.
 pub fn chunk(bytes: &[u8], first: u32) -> u64 {
     let mut lanes = [0u64; CHECKSUM_LANES as usize];
     lanes[0] = u64::from(first);
@@ -35,14 +35,14 @@ pub fn chunk(bytes: &[u8], first: u32) -> u64 {
         .expect("there are lanes")
 }
 
-/// Splits whole sectors that begin at sector `first` of the disk into chunks of
-/// what one call of the BIOS may read, each with the sector it begins at.
+/// Splits whole sectors, the first of which is sector `first` of the disk, into
+/// chunks that one BIOS call can read. Yields each with its first sector.
 pub fn chunks(bytes: &[u8], first: u32) -> impl Iterator<Item = (u32, &[u8])> {
-    let chunk = CHUNK_SECTORS as usize;
-    (0..sectors(bytes.len()).div_ceil(chunk)).map(move |n| {
-        let from = n * chunk * SECTOR;
-        let to = bytes.len().min(from + chunk * SECTOR);
-        (first + (n * chunk) as u32, &bytes[from..to])
+    let chunk_sectors = CHUNK_SECTORS as usize;
+    (0..sectors(bytes.len()).div_ceil(chunk_sectors)).map(move |n| {
+        let from = n * chunk_sectors * SECTOR;
+        let to = bytes.len().min(from + chunk_sectors * SECTOR);
+        (first + (n * chunk_sectors) as u32, &bytes[from..to])
     })
 }
 
@@ -50,7 +50,7 @@ pub fn chunks(bytes: &[u8], first: u32) -> impl Iterator<Item = (u32, &[u8])> {
 mod tests {
     use super::*;
 
-    /// Flips every bit of some sectors: no checksum may stay the same.
+    /// Flips every bit of two sectors: each flip must change the checksum.
     #[test]
     fn every_flipped_bit_changes_the_checksum() {
         let mut bytes: Vec<u8> = (0..2 * SECTOR).map(|n| (n * 7) as u8).collect();
@@ -63,7 +63,7 @@ mod tests {
         }
     }
 
-    /// Zeroes each sector, swaps each pair of sectors: likewise.
+    /// Zeroes each sector and swaps each pair of sectors: each must change the checksum.
     #[test]
     fn damaged_sectors_change_the_checksum() {
         let bytes: Vec<u8> = (0..16 * SECTOR as u64)
@@ -87,8 +87,8 @@ mod tests {
         }
     }
 
-    /// One word each, at different positions: a sum of words, or of words times
-    /// their positions, would stay the same.
+    /// Two sectors with one word each, at different positions: the sum of the
+    /// words would stay the same.
     #[test]
     fn swapped_sectors_change_the_checksum() {
         let mut bytes = vec![0u8; 2 * SECTOR];
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_elsewhere_have_another_checksum() {
+    fn the_checksum_depends_on_the_sector_number() {
         let bytes = [0u8; SECTOR];
         assert_ne!(chunk(&bytes, 9), chunk(&bytes, 10));
     }

@@ -1,32 +1,32 @@
-//! Sector 0 as others see it: the partition table.
+//! The partition table in sector 0.
 //!
-//! BIOSes want one active entry, and guess the disk's geometry from where it
-//! ends: at the last head and sector of a cylinder.
+//! BIOSes require one active entry, and derive the disk's geometry from the end
+//! of its partition, which is the last head and sector of a cylinder.
 
 use crate::layout::DISK_SIGNATURE;
 use crate::{SECTOR, sectors};
 
-/// Where the table's first entry stands in sector 0.
+/// Offset of the table's first entry in sector 0.
 const TABLE: usize = 0x1be;
 const ACTIVE: u8 = 0x80;
-/// A type set aside for uses like this: no system mounts it.
+/// A partition type reserved for individual use: no system mounts it.
 const TYPE: u8 = 0x7f;
 const SECTORS_PER_TRACK: usize = 63;
 const MIB: usize = 1 << 20;
 
-/// How many bytes and sectors the image and its partition have.
+/// The sizes of the image and its partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
-    /// Bytes of the image, whole MiBs.
+    /// The size of the image in bytes, a multiple of 1 MiB.
     pub bytes: usize,
     /// The partition's last sector.
     pub last: usize,
     heads: usize,
 }
 
-/// The smallest extent that holds so many bytes: whole MiBs, of which the
-/// partition takes whole cylinders. 16 heads, as long as 1,024 cylinders of
-/// them are enough, else 255.
+/// The smallest extent that holds this many bytes. The image has whole MiBs, the
+/// partition whole cylinders. There are 16 heads if 1,024 cylinders of those are
+/// enough, otherwise 255.
 pub fn extent(used: usize) -> Extent {
     let fits = |heads: usize| {
         let cylinder = heads * SECTORS_PER_TRACK;
@@ -36,7 +36,7 @@ pub fn extent(used: usize) -> Extent {
     let heads = if fits(16).0 <= 1024 { 16 } else { 255 };
     let end = fits(heads).1;
     let bytes = (end * SECTOR).next_multiple_of(MIB);
-    // What padding added may hold another cylinder.
+    // The padding may have room for another cylinder.
     let cylinder = heads * SECTORS_PER_TRACK;
     Extent {
         bytes,
@@ -45,8 +45,8 @@ pub fn extent(used: usize) -> Extent {
     }
 }
 
-/// Writes the signature, by which systems tell disks apart, and the partition
-/// table into sector 0.
+/// Writes the disk signature, by which systems distinguish disks, and the
+/// partition table into sector 0.
 pub fn partition(sector: &mut [u8], extent: Extent, signature: u32) {
     sector[DISK_SIGNATURE as usize..][..4].copy_from_slice(&signature.to_le_bytes());
     let entry = &mut sector[TABLE..][..16];
@@ -58,8 +58,8 @@ pub fn partition(sector: &mut [u8], extent: Extent, signature: u32) {
     entry[12..16].copy_from_slice(&(extent.last as u32).to_le_bytes());
 }
 
-/// A sector's number as head, sector and cylinder, the way they are packed in
-/// a partition entry; the last cylinder's end where it lies beyond all.
+/// A sector number as head, sector and cylinder, packed as in a partition entry;
+/// the cylinder is at most 1023.
 fn chs(sector: usize, heads: usize) -> [u8; 3] {
     let track = sector / SECTORS_PER_TRACK;
     let cylinder = (track / heads).min(1023);
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn partitions_end_with_a_cylinder_and_hold_what_is_used() {
+    fn partitions_end_on_a_cylinder_and_hold_the_used_bytes() {
         for used in [1, MIB, 5 * MIB + 1, 503 * MIB, 600 * MIB, 9000 * MIB] {
             let extent = extent(used);
             let [head, sector, _] = chs(extent.last, extent.heads);

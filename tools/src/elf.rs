@@ -1,7 +1,7 @@
-//! Reads a kernel's ELF file and refuses what the loader could not start.
+//! Reads a kernel's ELF file and refuses kernels that the loader cannot start.
 //!
-//! Source: ELF-64 Object File Format 1.5. The loader checks the same rules
-//! again (`boot/elf.s`), but here there is room to say what is wrong.
+//! Source: ELF-64 Object File Format 1.5. The loader checks the same rules again
+//! (`boot/elf.s`); the messages here are more precise.
 
 use crate::layout::{ELF_SECTORS_MAX, MODULE_TYPES, ONE_MIB, PAGE_BYTES};
 use crate::{SECTOR, relocate, sectors};
@@ -21,14 +21,13 @@ const PF_W: u32 = 2;
 const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
 const EM_X86_64: u16 = 62;
-/// Where `e_phnum` says that the number stands elsewhere.
+/// The value of `e_phnum` if the actual number is stored elsewhere.
 const PN_XNUM: u16 = 0xffff;
 
-/// The most program headers that the loader has room for, besides those of a
-/// command line and a ramdisk.
+/// The maximum number of program headers, besides those of the boot modules.
 pub const HEADERS_MAX: usize =
     ((ELF_SECTORS_MAX * SECTOR as u64 - E_BYTES) / P_BYTES - MODULE_TYPES) as usize;
-/// Where a position-independent kernel goes that was linked to address 0.
+/// The load address of a position-independent kernel that is linked at address 0.
 const BASE: u64 = 0x20_0000;
 
 /// A kernel that the loader can start.
@@ -36,20 +35,20 @@ const BASE: u64 = 0x20_0000;
 pub struct Kernel<'a> {
     /// Virtual address of the first instruction.
     pub entry: u64,
-    /// What is loaded, in the order of the virtual addresses.
+    /// The segments to load, sorted by virtual address.
     pub segments: Vec<Segment<'a>>,
     /// The template of thread-local storage, if there is one.
     pub tls: Option<Header>,
-    /// A page is both writable and executable, and the user said it may.
+    /// Whether a page is both writable and executable, which the user allowed.
     pub writable_code: bool,
 }
 
-/// A PT_LOAD with its bytes.
+/// A PT_LOAD segment with its bytes.
 #[derive(Debug)]
 pub struct Segment<'a> {
-    /// Its program header, as it stands in the file.
+    /// Its program header.
     pub header: Header,
-    /// The `p_filesz` bytes that are stored.
+    /// Its `p_filesz` bytes in the file.
     pub bytes: Cow<'a, [u8]>,
 }
 
@@ -66,8 +65,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Address of its last byte; [`Kernel::parse`] has checked that there is
-    /// one.
+    /// The address of its last byte. [`Kernel::parse`] checks that the segment is
+    /// not empty.
     fn last(&self) -> u64 {
         self.vaddr + (self.memsz - 1)
     }
@@ -120,41 +119,48 @@ impl fmt::Display for Error {
             Machine(machine) => write!(f, "for machine {machine}, not x86-64 (62)"),
             Relocation(error) => write!(
                 f,
-                "position-independent, but {error}; link it statically (rustc: -C \
+                "is position-independent, but {error}; link it statically (rustc: -C \
                  relocation-model=static)"
             ),
             NotExecutable(kind) => write!(f, "ELF type {kind}, not an executable (2)"),
-            Dynamic => write!(f, "wants a dynamic linker; the kernel must be static"),
+            Dynamic => write!(f, "needs a dynamic linker; the kernel must be static"),
             Truncated(what) => write!(f, "ends within {what}"),
             HeaderSize(size) => write!(f, "has program headers of {size} bytes, not 56"),
             NoSegment => write!(f, "has nothing to load (no PT_LOAD segment)"),
             TooManyHeaders(count) => write!(
                 f,
-                "has {count} segments to load; the loader takes {HEADERS_MAX}"
+                "has {count} segments to load; the maximum is {HEADERS_MAX}"
             ),
             FileLargerThanMemory(header) => {
-                write!(f, "{header} has {:#x} bytes in the file", header.filesz)
+                write!(
+                    f,
+                    "{header} is smaller than its {:#x} bytes in the file",
+                    header.filesz
+                )
             }
             TooLarge(header) => write!(f, "{header} is larger than 2 GiB"),
             NotCanonical(header) => {
-                write!(f, "{header} does not lie at canonical addresses (48 bits)")
+                write!(
+                    f,
+                    "{header} is not within the canonical addresses (48 bits)"
+                )
             }
             TooLow(header) => write!(
                 f,
-                "{header} overlaps the loader and the BIOS, which have the first MiB"
+                "{header} overlaps the first MiB, which belongs to the BIOS and the loader"
             ),
             Overlap(one, other) => write!(f, "{one} overlaps the {other}"),
             WritableCode(header) => write!(
                 f,
-                "{header} is writable and executable; give code and data segments of their own, \
-                 or insist with WX=1 (--wx)"
+                "{header} is writable and executable; put code and data in separate segments, \
+                 or allow it with WX=1 (--wx)"
             ),
             SharedPage(one, other) => write!(
                 f,
                 "{one} and the {other} share a page that would be writable and executable; \
-                 align one to 4096, or insist with WX=1 (--wx)"
+                 align one of them to 4096, or allow it with WX=1 (--wx)"
             ),
-            Entry(entry) => write!(f, "entry point {entry:#x} is in no executable segment"),
+            Entry(entry) => write!(f, "entry point {entry:#x} is not in an executable segment"),
         }
     }
 }
@@ -162,17 +168,17 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl<'a> Kernel<'a> {
-    /// Reads a kernel from the bytes of its ELF file. With `allow_wx` a page
-    /// may be both writable and executable.
+    /// Reads a kernel from the bytes of its ELF file. With `allow_wx`, pages may
+    /// be both writable and executable.
     pub fn parse(file: &'a [u8], allow_wx: bool) -> Result<Self, Error> {
         let mut headers = headers(file)?;
-        let movable = headers.kind == ET_DYN;
+        let relocatable = headers.kind == ET_DYN;
         let loads = headers.programs.iter();
         let loads = loads.filter(|(kind, _)| *kind == PT_LOAD);
         let lowest = loads.map(|(_, header)| header.vaddr).min();
-        // What is linked to a place of its own stays there.
+        // A kernel that is linked at another address stays there.
         let bias = match lowest {
-            Some(..ONE_MIB) if movable => BASE,
+            Some(..ONE_MIB) if relocatable => BASE,
             _ => 0,
         };
         let entry = headers.entry.wrapping_add(bias);
@@ -203,7 +209,7 @@ impl<'a> Kernel<'a> {
         }
         segments.sort_by_key(|segment| segment.header.vaddr);
         check_neighbours(&segments)?;
-        if let Some(dynamic) = dynamic.filter(|_| movable) {
+        if let Some(dynamic) = dynamic.filter(|_| relocatable) {
             relocate::relocate(&mut segments, &dynamic, bias).map_err(Error::Relocation)?;
         }
         let writable_code = match check_rights(&segments) {
@@ -226,12 +232,11 @@ impl<'a> Kernel<'a> {
         })
     }
 
-    /// The reduced ELF: headers, then the bytes of each segment, in whole
-    /// sectors; nothing that is not loaded. Behind the segments stand the
-    /// packages, each with the type of its program header. Also how many
-    /// sectors the headers take.
-    pub fn reduced(&self, packages: &[(u64, &[u8])]) -> (Vec<u8>, usize) {
-        let count = self.segments.len() + packages.len() + usize::from(self.tls.is_some());
+    /// The reduced ELF, and the number of sectors of its headers. It has only
+    /// what the loader reads, in whole sectors: headers, segments, and boot
+    /// modules. Each module is given with the type of its program header.
+    pub fn reduced(&self, modules: &[(u64, &[u8])]) -> (Vec<u8>, usize) {
+        let count = self.segments.len() + modules.len() + usize::from(self.tls.is_some());
         let header_bytes = E_BYTES as usize + count * P_BYTES as usize;
         let header_sectors = sectors(header_bytes);
 
@@ -260,7 +265,7 @@ impl<'a> Kernel<'a> {
             push_header(&mut file, PT_LOAD, &Header { offset, ..*header });
             offset += (sectors(header.filesz as usize) * SECTOR) as u64;
         }
-        for (kind, bytes) in packages {
+        for (kind, bytes) in modules {
             let header = Header {
                 flags: 0,
                 offset,
@@ -277,7 +282,7 @@ impl<'a> Kernel<'a> {
         }
         file.resize(header_sectors * SECTOR, 0);
         let segments = self.segments.iter().map(|segment| &*segment.bytes);
-        for bytes in segments.chain(packages.iter().map(|(_, bytes)| *bytes)) {
+        for bytes in segments.chain(modules.iter().map(|(_, bytes)| *bytes)) {
             file.extend(bytes);
             file.resize(sectors(file.len()) * SECTOR, 0);
         }
@@ -300,7 +305,7 @@ fn push_header(file: &mut Vec<u8>, kind: u32, header: &Header) {
     }
 }
 
-/// The little-endian number of `N` bytes at `offset`.
+/// Reads a little-endian number of `N` bytes at `offset`.
 pub(crate) fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> {
     let bytes = file.get(offset..offset.checked_add(N)?)?;
     Some(
@@ -311,7 +316,7 @@ pub(crate) fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> 
     )
 }
 
-/// What the headers of a file say; each program header with its type.
+/// The contents of the headers; each program header with its type.
 struct Headers {
     kind: u16,
     entry: u64,
@@ -367,7 +372,7 @@ fn headers(file: &[u8]) -> Result<Headers, Error> {
             filesz: word(32)?,
             memsz: word(40)?,
         };
-        word(48)?; // p_align, so that the whole header is known to be there
+        word(48)?; // p_align, to check that the header is complete
         Some((number::<4>(file, at)? as u32, header))
     };
     let headers = (0..usize::from(count))
@@ -380,7 +385,7 @@ fn headers(file: &[u8]) -> Result<Headers, Error> {
     })
 }
 
-/// Checks one PT_LOAD by itself; returns its bytes.
+/// Checks one PT_LOAD segment by itself; returns its bytes.
 fn loaded<'a>(file: &'a [u8], header: &Header) -> Result<&'a [u8], Error> {
     if header.filesz > header.memsz {
         return Err(Error::FileLargerThanMemory(*header));
@@ -388,7 +393,7 @@ fn loaded<'a>(file: &'a [u8], header: &Header) -> Result<&'a [u8], Error> {
     if header.memsz > 1 << 31 {
         return Err(Error::TooLarge(*header));
     }
-    // Bits 63 to 47 are all alike, and the same at both ends.
+    // Bits 63 to 47 must all be equal, and the same at both ends.
     let sign = |address: u64| (address as i64) >> 47;
     let last = header.vaddr.checked_add(header.memsz - 1);
     let canonical = |last| sign(last) == sign(header.vaddr) && matches!(sign(last), 0 | -1);
@@ -399,7 +404,7 @@ fn loaded<'a>(file: &'a [u8], header: &Header) -> Result<&'a [u8], Error> {
         return Err(Error::TooLow(*header));
     }
     if header.filesz == 0 {
-        return Ok(&[]); // its offset may be anything
+        return Ok(&[]); // its offset does not matter
     }
     let from = usize::try_from(header.offset).ok();
     let to = from.and_then(|from| from.checked_add(header.filesz as usize));
@@ -420,8 +425,8 @@ fn check_neighbours(segments: &[Segment]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a page that is writable and executable, by one segment's rights or
-/// by those of several that share it.
+/// Refuses pages that are writable and executable, whether because of one segment
+/// or because of several that share the page.
 fn check_rights(segments: &[Segment]) -> Result<(), Error> {
     let both = |flags: u32| flags & PF_W != 0 && flags & PF_X != 0;
     let page = |address: u64| address / PAGE_BYTES;

@@ -7,29 +7,29 @@ use crate::manifest::Manifest;
 use crate::{LOADER, SECTOR, checksum, disk, sectors};
 use std::path::Path;
 
-/// What a floppy disk of 1.44 MB holds.
+/// Sectors of a 1.44 MB floppy disk.
 const FLOPPY_SECTORS: usize = 2880;
 
-/// What goes into an image besides the kernel and what its manifest asks for.
+/// What goes into an image besides the kernel and the requests in its manifest.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// A text for the kernel; none where it is empty.
+    /// The kernel's command line; none if empty.
     pub command_line: String,
-    /// A file's bytes for the kernel; none where it is empty.
+    /// The ramdisk for the kernel; none if empty.
     pub ramdisk: Vec<u8>,
     /// Whether the loader uses the serial line.
     pub serial: Serial,
 }
 
-/// Does the loader write to the serial line COM1?
+/// Whether the loader writes to the serial line COM1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serial {
-    /// Unless the BIOS mirrors the screen there.
+    /// Write unless the BIOS mirrors the screen there.
     #[default]
     Auto,
-    /// Always.
+    /// Always write.
     On,
-    /// Never.
+    /// Never write.
     Off,
 }
 
@@ -44,7 +44,7 @@ impl Serial {
 }
 
 impl Options {
-    /// The boot modules, each with the type of its program header.
+    /// The boot modules that are not empty, each with its program header's type.
     fn modules(&self) -> Vec<(u64, &[u8])> {
         let all = [
             (PT_COMMAND_LINE, self.command_line.as_bytes()),
@@ -56,16 +56,17 @@ impl Options {
     }
 }
 
-/// A disk image and what there is to say about it.
+/// A disk image.
 pub struct Image {
-    /// The bytes that go to the disk.
+    /// The bytes of the disk.
     pub bytes: Vec<u8>,
-    /// Sectors that are read when it boots, from the first on.
+    /// The number of leading sectors that are read during a boot.
     pub used_sectors: usize,
 }
 
 impl Image {
-    /// Joins the loader, a kernel, what its manifest asks for, and the options.
+    /// Builds an image of the loader and a kernel, according to the kernel's
+    /// manifest and the options.
     pub fn new(
         kernel: &Kernel,
         manifest: &Manifest,
@@ -77,7 +78,7 @@ impl Image {
         let table_sectors = table_sectors(chunk_count(&elf, elf_sectors));
         let kernel_sector = table_sector + table_sectors as u32;
 
-        // One chunk for the headers, then the segments in chunks of their own.
+        // One chunk has the headers; the segments start a new chunk.
         let (headers, segments) = elf.split_at(elf_sectors * SECTOR);
         let segments_sector = kernel_sector + elf_sectors as u32;
         let checksums: Vec<u64> = checksum::chunks(headers, kernel_sector)
@@ -126,44 +127,44 @@ impl Image {
         })
     }
 
-    /// One line about it, for who made it.
+    /// A one-line summary for the user.
     pub fn describe(&self, path: &Path) -> String {
         format!(
-            "{}: {} MiB, of which {} KiB are loaded; {} boot from a 1.44 MB floppy",
+            "{}: {} MiB, of which {} KiB are loaded; {} a 1.44 MB floppy disk",
             path.display(),
             self.bytes.len() >> 20,
             self.used_sectors.div_ceil(2),
             if self.fits_floppy() {
-                "can"
+                "fits on"
             } else {
-                "too large to"
+                "too large for"
             },
         )
     }
 
-    /// Does everything that is read lie on a 1.44 MB floppy disk?
+    /// Whether the sectors that are read fit on a 1.44 MB floppy disk.
     pub fn fits_floppy(&self) -> bool {
         self.used_sectors <= FLOPPY_SECTORS
     }
 }
 
-/// How many chunks the reduced ELF has: one for its headers, the rest for the
-/// segments.
+/// The number of chunks in the reduced ELF: one for its headers, the others for
+/// the segments.
 fn chunk_count(elf: &[u8], elf_sectors: usize) -> usize {
     1 + (sectors(elf.len()) - elf_sectors).div_ceil(CHUNK_SECTORS as usize)
 }
 
-/// How many sectors the checksum table of so many chunks takes: full blocks,
-/// and as much of the last one as is used.
+/// The number of sectors of the checksum table for this many chunks: full blocks,
+/// and the used sectors of the last block.
 fn table_sectors(chunks: usize) -> usize {
     let blocks = chunks.div_ceil(BLOCK_CHECKSUMS as usize);
     let last = chunks - (blocks - 1) * BLOCK_CHECKSUMS as usize;
     (blocks - 1) * CHUNK_SECTORS as usize + sectors(last * CHECKSUM_BYTES as usize)
 }
 
-/// The checksum table as the disk holds it, and the checksum of its first
-/// block. From the last block to the first, because each has the checksum of
-/// the next one in its last slot.
+/// The checksum table as stored on the disk, and the checksum of its first block.
+/// It is built from the last block to the first, because the last slot of each
+/// block has the checksum of the next block.
 fn checksum_table(checksums: &[u64], table_sector: u32) -> (Vec<u8>, u64) {
     let mut table = Vec::new();
     let mut next = None;
@@ -179,5 +180,5 @@ fn checksum_table(checksums: &[u64], table_sector: u32) -> (Vec<u8>, u64) {
         bytes.append(&mut table);
         table = bytes;
     }
-    (table, next.expect("there is one chunk at least"))
+    (table, next.expect("there is at least one chunk"))
 }

@@ -1,8 +1,8 @@
-//! Reads JSON, as far as `cargo metadata` needs it: RFC 8259.
+//! A JSON parser for the output of `cargo metadata`: RFC 8259.
 
 use std::str::Chars;
 
-/// A value.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum Json {
@@ -15,7 +15,7 @@ pub enum Json {
 }
 
 impl Json {
-    /// Reads a whole text; `None` where it is no JSON.
+    /// Parses a complete text; `None` if it is not JSON.
     pub fn parse(text: &str) -> Option<Json> {
         let mut reader = Reader {
             rest: text.chars(),
@@ -26,7 +26,7 @@ impl Json {
         reader.rest.next().is_none().then_some(value)
     }
 
-    /// A member of an object.
+    /// A member of an object, if there is one of that name.
     pub fn get(&self, name: &str) -> Option<&Json> {
         match self {
             Json::Object(members) => members.iter().find(|(n, _)| n == name).map(|(_, v)| v),
@@ -34,7 +34,7 @@ impl Json {
         }
     }
 
-    /// The elements of a list; none where it is something else.
+    /// The elements of a list; none if the value is not a list.
     pub fn list(&self) -> &[Json] {
         match self {
             Json::List(elements) => elements,
@@ -42,7 +42,7 @@ impl Json {
         }
     }
 
-    /// The text, if it is one.
+    /// The string, if the value is one.
     pub fn text(&self) -> Option<&str> {
         match self {
             Json::Text(text) => Some(text),
@@ -57,7 +57,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// More would be no manifest, and the stack has an end.
+    /// The maximum nesting, which protects the stack.
     const DEPTH_MAX: usize = 100;
 
     fn skip_blanks(&mut self) {
@@ -69,7 +69,7 @@ impl Reader<'_> {
         self.rest.clone().next()
     }
 
-    /// Takes this text, if it comes next.
+    /// Consumes this text if it comes next.
     fn take(&mut self, text: &str) -> Option<()> {
         self.skip_blanks();
         self.rest = self.rest.as_str().strip_prefix(text)?.chars();
@@ -88,7 +88,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Elements with commas between them.
+    /// Elements separated by commas.
     fn many<T>(
         &mut self,
         open: char,
@@ -148,7 +148,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A code unit of UTF-16, or two where they are a pair of surrogates.
+    /// A character given as one UTF-16 code unit or as a surrogate pair.
     fn code_point(&mut self) -> Option<char> {
         let mut units = vec![self.unit()?];
         if (0xd800..0xdc00).contains(&units[0]) {
@@ -175,7 +175,7 @@ mod tests {
         let text =
             r#" {"a": [1, -2.5e1, true, false, null, {}], "b\n\u00e4\ud83d\ude00": "x\"/"} "#;
         let value = Json::parse(text).expect("it is JSON");
-        let list = value.get("a").expect("it is there").list();
+        let list = value.get("a").expect("the member exists").list();
         assert_eq!(list[..2], [Json::Number(1.0), Json::Number(-25.0)]);
         assert_eq!(
             list[2..5],
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
+    fn invalid_json_is_refused() {
         let deep = "[".repeat(100_000);
         for text in [
             "",

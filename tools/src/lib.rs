@@ -1,13 +1,13 @@
-//! Joins the `siso_os` boot loader and any 64-bit ELF kernel into a raw disk
+//! Combines the `siso_os` boot loader and a 64-bit ELF kernel into a raw disk
 //! image.
 //!
-//! The loader's bytes are part of this crate, so it works alone and anywhere.
-//! The way of the data: [`elf`] reads and checks the kernel, with [`relocate`]
-//! where it is position-independent; [`manifest`] reads what its `Cargo.toml`
-//! asks for, [`address_space`] chooses virtual addresses; [`image`] lays out the
-//! disk with [`checksum`] and [`disk`], [`output`] writes it; [`run`] and
-//! [`test`] boot it in [`qemu`], `usb` writes it to a stick. [`new`] makes a new
-//! kernel to begin with.
+//! The loader's bytes are embedded in this crate, so it needs no other files.
+//! The data flow: [`elf`] reads and checks the kernel, and [`relocate`] relocates
+//! it if it is position-independent; [`manifest`] reads the requests in its
+//! `Cargo.toml`, and [`address_space`] chooses virtual addresses; [`image`] lays
+//! out the disk with [`checksum`] and [`disk`], and [`output`] writes the file;
+//! [`run`] and [`test`] boot it in [`qemu`], and `usb` writes it to a USB stick.
+//! [`new`] creates a new kernel.
 
 pub mod address_space;
 pub mod checksum;
@@ -25,10 +25,10 @@ pub mod test;
 #[cfg(target_os = "linux")]
 pub mod usb;
 
-/// The loader, linked, with symbols and line numbers: for a debugger.
+/// The linked loader with symbols and line numbers, for a debugger.
 pub const LOADER_ELF: &[u8] = include_bytes!(env!("LOADER_ELF"));
 
-/// The loader's bytes as they go to the disk: stage 1, then stage 2.
+/// The loader's bytes as stored on the disk: stage 1, then stage 2.
 pub const LOADER: &[u8] = include_bytes!(env!("LOADER_BIN"));
 
 /// Every address and size of `boot/layout.inc`, and the loader's symbols.
@@ -36,10 +36,10 @@ pub mod layout {
     include!(env!("LOADER_LAYOUT"));
 }
 
-/// Bytes of a sector: the only size that the loader reads.
+/// The size of a sector in bytes; the loader supports no other.
 pub const SECTOR: usize = layout::SECTOR_BYTES as usize;
 
-/// How many sectors hold so many bytes.
+/// The number of sectors needed for this many bytes.
 pub fn sectors(bytes: usize) -> usize {
     bytes.div_ceil(SECTOR)
 }

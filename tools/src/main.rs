@@ -10,31 +10,33 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 const USAGE: &str = "\
-usage: siso-image build KERNEL -o IMAGE    make a disk image of a kernel
-       siso-image run KERNEL [FLAGS]       boot a kernel in QEMU; what `cargo test`
-                                           has built is run as `test` does it
+usage: siso-image build KERNEL -o IMAGE    build a disk image of a kernel
+       siso-image run KERNEL [FLAGS]       boot a kernel in QEMU; a kernel built by
+                                           `cargo test` is run as with `test`
        siso-image test KERNEL [WORDS] [FLAGS]
-                                           boot a kernel that tests itself; WORDS
-                                           are its command line
-       siso-image picture KERNEL -o PNG    boot it, take a picture of the screen
-       siso-image usb KERNEL DEVICE        write a bootable stick: asks first, then
-                                           erases it (on Linux)
-       siso-image new FOLDER               make a new kernel to begin with
-       siso-image loader -o FILE           write the loader's ELF file, with its
+                                           boot a self-testing kernel; WORDS are
+                                           its command line
+       siso-image screenshot KERNEL -o PNG boot a kernel, save a screenshot
+       siso-image usb KERNEL DEVICE        write a bootable USB stick; asks before
+                                           it erases the stick (Linux only)
+       siso-image new FOLDER               create a new kernel
+       siso-image loader -o FILE           write the loader's ELF file, with
                                            symbols, for a debugger
-       siso-image size                     bytes used and free in both stages
+       siso-image size                     show used and free bytes in both stages
 
-  --wx                 allow pages that are writable and executable
-  --command-line TEXT  give the kernel a text
-  --ramdisk FILE       give the kernel a file
-  --serial MODE        on, off, or auto: the loader uses the serial line unless
-                       the BIOS mirrors the screen there (the default)
-  --manifest FILE      do what this Cargo.toml asks for in its tables
-                       [package.metadata.bootloader] and .bootimage
-  FLAGS                more arguments for QEMU; also $QEMU_FLAGS; $QEMU names
-                       another QEMU, $TIMEOUT a time limit in seconds";
+  --wx                 allow pages that are both writable and executable
+  --command-line TEXT  pass a command line to the kernel
+  --ramdisk FILE       pass a file to the kernel
+  --serial MODE        whether the loader uses the serial line: on, off, or auto
+                       (the default): on unless the BIOS mirrors the screen there
+  --manifest FILE      read [package.metadata.bootloader] and
+                       [package.metadata.bootimage] from this Cargo.toml
+  FLAGS                more arguments for QEMU
 
-/// The loader takes no more of anything.
+  Environment: $QEMU_FLAGS (more arguments for QEMU), $QEMU (the program),
+  $TIMEOUT (a time limit in seconds)";
+
+/// The loader accepts no segment and no boot module larger than this.
 const FILE_BYTES_MAX: u64 = 1 << 31;
 
 fn main() -> ExitCode {
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
         let shown = argument.to_string_lossy().into_owned();
         argument
             .into_string()
-            .map_err(|_| format!("{shown}: the name is not UTF-8"))
+            .map_err(|_| format!("{shown}: the argument is not UTF-8"))
     };
     let arguments: Result<_, _> = env::args_os().skip(1).map(text).collect();
     match arguments.and_then(command) {
@@ -89,11 +91,11 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             let kernel = take_kernel(&mut args)?;
             run_test(build, &kernel, args)
         }
-        "picture" => {
+        "screenshot" => {
             let build = Build::take(&mut args, no_manifest)?;
             let output = take_output(&mut args)?;
             build.with_image(&only_kernel(&args)?, |image| {
-                run::picture(image, &output, &more_flags())
+                run::screenshot(image, &output, &more_flags())
             })?
         }
         "usb" => {
@@ -103,7 +105,7 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
         }
         "new" => match &args[..] {
             [folder] => new::make(Path::new(folder)),
-            _ => Err(format!("which FOLDER?\n{USAGE}")),
+            _ => Err(format!("new needs one FOLDER\n{USAGE}")),
         },
         "loader" => write(&take_output(&mut args)?, LOADER_ELF),
         "size" => {
@@ -122,12 +124,12 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
     }
 }
 
-/// Cargo runs kernels; what else is done with them is done by hand.
+/// The default manifest of commands that Cargo does not run.
 fn no_manifest() -> Result<Manifest, String> {
     Ok(Manifest::default())
 }
 
-/// What an image is made of, besides the kernel.
+/// What an image is built from, besides the kernel.
 struct Build {
     wx: bool,
     manifest: Manifest,
@@ -135,13 +137,13 @@ struct Build {
 }
 
 impl Build {
-    /// Takes the options out of the arguments; where they name no manifest,
-    /// `usual` finds one.
+    /// Removes the options from the arguments. Without `--manifest`,
+    /// `default_manifest` provides the manifest.
     fn take(
         args: &mut Vec<String>,
-        usual: fn() -> Result<Manifest, String>,
+        default_manifest: fn() -> Result<Manifest, String>,
     ) -> Result<Build, String> {
-        // First of all, as this text may look like an option.
+        // This must come first, because the text may look like an option.
         let command_line = take_value(args, "--command-line")?.unwrap_or_default();
         let ramdisk = match take_value(args, "--ramdisk")? {
             Some(file) => read(Path::new(&file))?,
@@ -151,11 +153,11 @@ impl Build {
             None | Some("auto") => Serial::Auto,
             Some("on") => Serial::On,
             Some("off") => Serial::Off,
-            Some(other) => return Err(format!("--serial {other}: it is auto, on or off")),
+            Some(other) => return Err(format!("--serial {other}: must be auto, on or off")),
         };
         let manifest = match take_value(args, "--manifest")? {
             Some(file) => Manifest::read(Path::new(&file))?,
-            None => usual()?,
+            None => default_manifest()?,
         };
         let wx = args.iter().position(|arg| arg == "--wx");
         Ok(Build {
@@ -176,32 +178,33 @@ impl Build {
         Image::new(&kernel, &self.manifest, &self.options).map_err(|error| about(&error))
     }
 
-    /// Makes an image for a while; returns what came of it then.
-    fn with_image<T>(&self, kernel: &Path, then: impl FnOnce(&Path) -> T) -> Result<T, String> {
+    /// Builds a temporary image and calls `action` with its path.
+    fn with_image<T>(&self, kernel: &Path, action: impl FnOnce(&Path) -> T) -> Result<T, String> {
         let image = self.image(kernel)?;
         let folder = qemu::temporary_folder().map_err(|error| error.to_string())?;
         let file = folder.join("siso_os.img");
-        let done = write(&file, &image.bytes).map(|()| then(&file));
-        let _ = fs::remove_dir_all(folder); // in the folder for such things
-        done
+        let result = write(&file, &image.bytes).map(|()| action(&file));
+        let _ = fs::remove_dir_all(folder); // temporary, so a failure is harmless
+        result
     }
 }
 
-/// Reads a whole file; devices may have no end.
+/// Reads a whole regular file; reading a device might never end.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let about = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let there = fs::metadata(path).map_err(|error| about(&error))?;
-    if !there.is_file() {
-        return Err(about(&"is no file"));
+    let metadata = fs::metadata(path).map_err(|error| about(&error))?;
+    if !metadata.is_file() {
+        return Err(about(&"is not a regular file"));
     }
-    if there.len() > FILE_BYTES_MAX {
+    if metadata.len() > FILE_BYTES_MAX {
         return Err(about(&"is larger than 2 GiB"));
     }
     fs::read(path).map_err(|error| about(&error))
 }
 
-/// Boots a kernel that tests itself. Words up to the first that begins with one
-/// dash are its command line, unless it has one already; the rest is for QEMU.
+/// Boots a self-testing kernel. The words before the first one with a single
+/// leading dash are its command line, unless it already has one; the rest are
+/// arguments for QEMU.
 fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
     let for_qemu = |word: &String| word.starts_with('-') && !word.starts_with("--");
     let end = words.iter().position(for_qemu).unwrap_or(words.len());
@@ -214,29 +217,29 @@ fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<(
     if let Err(error) = build.with_image(kernel, run)? {
         let name = kernel.file_name().unwrap_or_default().to_string_lossy();
         eprintln!("siso-image: {name}: {error}");
-        // The exit status of Cargo's own harness: others make Cargo wonder.
+        // The exit status of the standard harness: Cargo adds a note for others.
         std::process::exit(101);
     }
     Ok(())
 }
 
-/// Takes an option with a value out of the arguments.
+/// Removes an option and its value from the arguments; returns the value.
 fn take_value(args: &mut Vec<String>, option: &str) -> Result<Option<String>, String> {
     match args.iter().position(|arg| arg == option) {
         Some(at) if at + 1 < args.len() => Ok(args.drain(at..at + 2).next_back()),
-        Some(_) => Err(format!("{option} wants a value\n{USAGE}")),
+        Some(_) => Err(format!("{option} needs a value\n{USAGE}")),
         None => Ok(None),
     }
 }
 
 fn take_output(args: &mut Vec<String>) -> Result<PathBuf, String> {
     let output = take_value(args, "-o")?.map(PathBuf::from);
-    output.ok_or_else(|| format!("where to? -o FILE is missing\n{USAGE}"))
+    output.ok_or_else(|| format!("-o FILE is missing\n{USAGE}"))
 }
 
 fn take_kernel(args: &mut Vec<String>) -> Result<PathBuf, String> {
     if args.is_empty() {
-        return Err(format!("which kernel?\n{USAGE}"));
+        return Err(format!("KERNEL is missing\n{USAGE}"));
     }
     Ok(args.remove(0).into())
 }
@@ -244,7 +247,7 @@ fn take_kernel(args: &mut Vec<String>) -> Result<PathBuf, String> {
 fn only_kernel(args: &[String]) -> Result<PathBuf, String> {
     match args {
         [kernel] => Ok(kernel.into()),
-        [] => Err(format!("which kernel?\n{USAGE}")),
+        [] => Err(format!("KERNEL is missing\n{USAGE}")),
         [_, more, ..] => Err(format!("unknown argument '{more}'\n{USAGE}")),
     }
 }
@@ -252,7 +255,9 @@ fn only_kernel(args: &[String]) -> Result<PathBuf, String> {
 fn only_device(args: &[String]) -> Result<PathBuf, String> {
     match args {
         [device] => Ok(device.into()),
-        [] => Err(format!("which DEVICE? `lsblk` lists the disks\n{USAGE}")),
+        [] => Err(format!(
+            "DEVICE is missing (`lsblk` lists the disks)\n{USAGE}"
+        )),
         [_, more, ..] => Err(format!("unknown argument '{more}'\n{USAGE}")),
     }
 }
@@ -275,7 +280,7 @@ fn usb(image: &Image, device: &Path) -> Result<(), String> {
 #[cfg(not(target_os = "linux"))]
 fn usb(_: &Image, device: &Path) -> Result<(), String> {
     Err(format!(
-        "usb works on Linux only; elsewhere make an IMAGE, then: dd if=IMAGE of={} bs=1048576",
+        "usb works on Linux only; build an IMAGE instead, then run: dd if=IMAGE of={} bs=1048576",
         device.display()
     ))
 }
@@ -288,13 +293,13 @@ fn size() {
         layout::DISK_SIGNATURE - code
     );
     println!(
-        "stage 2: {:5} bytes of code and data, {:4} free; {} of them messages",
+        "stage 2: {:5} bytes of code and data, {:4} free; messages take {} of them",
         layout::MESSAGES_END - layout::STAGE2_BASE,
         layout::LOADER_END - layout::MESSAGES_END,
         layout::MESSAGES_END - layout::MESSAGES_BASE,
     );
     println!(
-        "on disk: {:5} bytes, of at most {}",
+        "on disk: {:5} bytes of at most {}",
         layout::SECTOR_BYTES + stage2,
         layout::LOADER_BYTES
     );

@@ -1,8 +1,8 @@
-//! What a kernel's `Cargo.toml` asks for: the keys of the `bootloader` crate
+//! The requests in a kernel's `Cargo.toml`: the keys of the `bootloader` crate
 //! 0.9 and of the tool `bootimage`.
 //!
-//! Read by Cargo itself (`cargo metadata`), so that the file means here what
-//! it means there.
+//! Cargo itself reads the file (`cargo metadata`), so that it is interpreted in
+//! the same way.
 
 use crate::json::Json;
 use std::env;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct Manifest {
     /// `kernel-stack-size`, in pages of 4 KiB.
     pub stack_pages: Option<u64>,
-    /// `kernel-stack-address`: the stack begins a page above it.
+    /// `kernel-stack-address`: the guard page; the stack begins one page above.
     pub stack_address: Option<u64>,
     /// `physical-memory-offset`
     pub physical_memory_offset: Option<u64>,
@@ -23,19 +23,19 @@ pub struct Manifest {
     pub boot_info_address: Option<u64>,
     /// `run-args`: more arguments for QEMU.
     pub run_args: Vec<String>,
-    /// `test-args`: the arguments for QEMU when it runs a test.
+    /// `test-args`: the arguments for QEMU in a test.
     pub test_args: Option<Vec<String>>,
-    /// `test-success-exit-code`: QEMU's exit status when all is well.
+    /// `test-success-exit-code`: QEMU's exit status on success.
     pub test_success_exit_code: i32,
-    /// `test-timeout`
+    /// `test-timeout`: the time limit of a test.
     pub test_timeout: Duration,
-    /// `test-no-reboot`: a machine that resets itself ends the test.
+    /// `test-no-reboot`: whether a reset of the machine ends the test.
     pub test_no_reboot: bool,
 }
 
 impl Default for Manifest {
-    /// Where nothing is asked for: the loader's own places, and the exit
-    /// status that `siso_os::qemu` leaves with.
+    /// Without requests: the loader's default addresses, and the exit status of
+    /// `siso_os::qemu`.
     fn default() -> Self {
         Manifest {
             stack_pages: None,
@@ -51,13 +51,13 @@ impl Default for Manifest {
     }
 }
 
-/// Keys of `bootimage` that are about its own way to build: they mean nothing
+/// Keys of `bootimage` that concern its own build process; they have no meaning
 /// here.
 const IGNORED: [&str; 2] = ["build-command", "run-command"];
 
 impl Manifest {
-    /// That of the package whose kernel Cargo is running; the defaults where
-    /// it is not Cargo who runs us.
+    /// The manifest of the package whose kernel Cargo is running; the defaults if
+    /// the program was not started by Cargo.
     pub fn of_cargo() -> Result<Manifest, String> {
         match env::var_os("CARGO_MANIFEST_DIR") {
             Some(folder) => Manifest::read(&PathBuf::from(folder).join("Cargo.toml")),
@@ -84,48 +84,51 @@ impl Manifest {
             .output()
             .map_err(|error| about(format!("cargo metadata: {error}")))?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(about(said.trim().into()));
+            let message = String::from_utf8_lossy(&output.stderr);
+            return Err(about(message.trim().into()));
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        let metadata = Json::parse(&text).ok_or(about("cargo metadata said no JSON".into()))?;
+        let metadata =
+            Json::parse(&text).ok_or(about("the output of cargo metadata is not JSON".into()))?;
         let is_it = |package: &&Json| {
             let manifest = package.get("manifest_path").and_then(Json::text);
             manifest.is_some_and(|manifest| Path::new(manifest) == path)
         };
         let packages = metadata.get("packages").map(Json::list).unwrap_or_default();
         let package = packages.iter().find(is_it);
-        let package = package.ok_or(about("is a workspace's, without a package".into()))?;
+        let package = package.ok_or(about(
+            "is the manifest of a workspace, not of a package".into(),
+        ))?;
         let metadata = package.get("metadata").unwrap_or(&Json::Null);
         Manifest::of(metadata).map_err(about)
     }
 
-    /// Takes the keys from what stands below `[package.metadata]`.
+    /// Reads the keys in `[package.metadata]`.
     fn of(metadata: &Json) -> Result<Manifest, String> {
         let mut manifest = Manifest::default();
         for table in ["bootloader", "bootimage"] {
             let keys = match metadata.get(table) {
                 None => continue,
                 Some(Json::Object(keys)) => keys,
-                Some(_) => return Err(format!("[package.metadata] {table}: wants a table")),
+                Some(_) => return Err(format!("[package.metadata] {table}: must be a table")),
             };
             for (key, value) in keys {
                 manifest
                     .set(table, key, value)
-                    .map_err(|wanted| format!("[package.metadata.{table}] {key}: {wanted}"))?;
+                    .map_err(|problem| format!("[package.metadata.{table}] {key}: {problem}"))?;
             }
         }
         Ok(manifest)
     }
 
-    /// Takes one key; the error is what it should have been.
+    /// Sets one key; the error says what is wrong with it.
     fn set(&mut self, table: &str, key: &str, value: &Json) -> Result<(), String> {
         match (table, key) {
             ("bootloader", "kernel-stack-size") => {
                 self.stack_pages = Some(
                     number(value)
                         .filter(|&n| n > 0)
-                        .ok_or("wants a number of pages")?,
+                        .ok_or("must be a number of pages")?,
                 );
             }
             ("bootloader", "kernel-stack-address") => self.stack_address = Some(address(value)?),
@@ -137,18 +140,18 @@ impl Manifest {
             ("bootimage", "test-args") => self.test_args = Some(texts(value)?),
             ("bootimage", "test-success-exit-code") => {
                 let code = number(value).and_then(|code| code.try_into().ok());
-                self.test_success_exit_code = code.ok_or("wants an exit status")?;
+                self.test_success_exit_code = code.ok_or("must be an exit status")?;
             }
             ("bootimage", "test-timeout") => {
-                let seconds = number(value).ok_or("wants a number of seconds")?;
+                let seconds = number(value).ok_or("must be a number of seconds")?;
                 self.test_timeout = Duration::from_secs(seconds);
             }
             ("bootimage", "test-no-reboot") => match value {
                 Json::Bool(value) => self.test_no_reboot = *value,
-                _ => return Err("wants true or false".into()),
+                _ => return Err("must be true or false".into()),
             },
             ("bootimage", key) if IGNORED.contains(&key) => {}
-            _ => return Err("is not known".into()),
+            _ => return Err("unknown key".into()),
         }
         Ok(())
     }
@@ -164,17 +167,17 @@ fn number(value: &Json) -> Option<u64> {
     }
 }
 
-/// A virtual address: a text, because TOML has no numbers of 64 bits.
+/// A virtual address: a string, because TOML has no unsigned 64-bit numbers.
 fn address(value: &Json) -> Result<u64, &'static str> {
     let text = value
         .text()
-        .ok_or("wants a text, such as \"0x10000000000\"")?;
+        .ok_or("must be a string such as \"0x10000000000\"")?;
     let digits = text.replace('_', "");
     let number = match digits.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => digits.parse(),
     };
-    number.map_err(|_| "wants an address, such as \"0x10000000000\"")
+    number.map_err(|_| "must be an address such as \"0x10000000000\"")
 }
 
 fn texts(value: &Json) -> Result<Vec<String>, &'static str> {
@@ -183,7 +186,7 @@ fn texts(value: &Json) -> Result<Vec<String>, &'static str> {
         Json::List(list) => list.iter().map(text).collect::<Option<_>>(),
         _ => None,
     }
-    .ok_or("wants a list of texts")
+    .ok_or("must be a list of strings")
 }
 
 #[cfg(test)]
@@ -201,7 +204,7 @@ mod tests {
                 "physical-memory-offset": "4096", "boot-info-address": "0x1_0000"},
             "bootimage": {"run-args": ["-m", "64"], "test-args": ["-smp", "2"], "test-timeout": 5,
                 "test-success-exit-code": 35, "test-no-reboot": false, "build-command": ["x"]}}"#);
-        let wanted = Manifest {
+        let expected = Manifest {
             stack_pages: Some(128),
             stack_address: Some(0xffff_ff80_0000_0000),
             physical_memory_offset: Some(4096),
@@ -212,60 +215,60 @@ mod tests {
             test_timeout: Duration::from_secs(5),
             test_no_reboot: false,
         };
-        assert_eq!(manifest, Ok(wanted));
+        assert_eq!(manifest, Ok(expected));
         assert_eq!(of("null"), Ok(Manifest::default()));
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_values_are_refused() {
         for (text, sentence) in [
             (
                 r#"{"bootloader": ["x"]}"#,
-                "[package.metadata] bootloader: wants a table",
+                "[package.metadata] bootloader: must be a table",
             ),
             (
                 r#"{"bootimage": {"test-no-reboot": "true"}}"#,
-                "test-no-reboot: wants true or false",
+                "test-no-reboot: must be true or false",
             ),
             (
                 r#"{"bootloader": {"kernel-stack-size": 0}}"#,
-                "kernel-stack-size: wants a number of pages",
+                "kernel-stack-size: must be a number of pages",
             ),
             (
                 r#"{"bootloader": {"kernel-stack-size": "a"}}"#,
-                "kernel-stack-size: wants a number of pages",
+                "kernel-stack-size: must be a number of pages",
             ),
             (
                 r#"{"bootloader": {"boot-info-address": 4096}}"#,
-                "boot-info-address: wants a text",
+                "boot-info-address: must be a string",
             ),
             (
                 r#"{"bootloader": {"physical-memory-offset": "x"}}"#,
-                "physical-memory-offset: wants an address",
+                "physical-memory-offset: must be an address",
             ),
             (
                 r#"{"bootloader": {"color": "red"}}"#,
-                "[package.metadata.bootloader] color: is not known",
+                "[package.metadata.bootloader] color: unknown key",
             ),
             (
                 r#"{"bootimage": {"run-args": "-m 64"}}"#,
-                "run-args: wants a list of texts",
+                "run-args: must be a list of strings",
             ),
             (
                 r#"{"bootimage": {"run-args": [1]}}"#,
-                "run-args: wants a list of texts",
+                "run-args: must be a list of strings",
             ),
             (
                 r#"{"bootimage": {"test-timeout": -1}}"#,
-                "test-timeout: wants a number of seconds",
+                "test-timeout: must be a number of seconds",
             ),
             (
                 r#"{"bootimage": {"test-success-exit-code": 1.5}}"#,
-                "test-success-exit-code: wants an exit status",
+                "test-success-exit-code: must be an exit status",
             ),
         ] {
-            let said = of(text).expect_err(text);
-            assert!(said.contains(sentence), "{said}");
+            let error = of(text).expect_err(text);
+            assert!(error.contains(sentence), "{error}");
         }
     }
 }

@@ -1,12 +1,13 @@
-//! `siso-image new`: a new kernel to begin with, a copy of this project's own
-//! in a folder of its own.
+//! `siso-image new`: creates a new kernel, a copy of this project's kernel, in
+//! its own folder.
 //!
-//! It needs nothing of this project but this program, as its runner.
+//! The new kernel needs nothing from this project except `siso-image` as its
+//! runner.
 
 use std::fs;
 use std::path::Path;
 
-/// Files of this project that are copied as they are, but for its name.
+/// Files of this project that are copied unchanged except for the kernel's name.
 macro_rules! copied {
     ($($file:literal)*) => { &[$(($file, include_str!(concat!("../../", $file)))),*] };
 }
@@ -36,81 +37,78 @@ const COPIED: &[(&str, &str)] = copied![
     "tests/should_panic.rs"
     "tests/stack_overflow.rs"
 ];
-/// Files that a new kernel has in other words.
+/// Files whose contents differ from this project's.
 const OTHERS: &[(&str, &str)] = &[
     (".gitignore", "/target\n"),
     ("Cargo.toml", include_str!("../template/Cargo.toml")),
     ("build.rs", include_str!("../template/build.rs")),
 ];
 
-/// What is known of the loader, and the file that wants some of it.
+/// The loader's constants, and the file that uses some of them.
 const LAYOUT: &str = include_str!(env!("LOADER_LAYOUT"));
 const BOOT_INFO: &str = include_str!("../../src/boot_info.rs");
 
-/// Makes a folder with a new kernel in it, named like the folder.
+/// Creates a folder with a new kernel, named after the folder.
 pub fn make(folder: &Path) -> Result<(), String> {
     let about = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
-    // An empty folder that is there already may be called by another name.
-    let whole = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
-    let name = whole.file_name().unwrap_or_default().to_string_lossy();
+    // The path of an existing folder may not end in its name, as in ".".
+    let full = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
+    let name = full.file_name().unwrap_or_default().to_string_lossy();
     if !is_crate_name(&name) {
         return Err(about(
-            &"no name for a kernel: it wants letters, digits, - and _, a letter first, and \
-              no word of Rust's own",
+            &"not a valid name for a kernel: use letters, digits, - and _, start with a letter, \
+              and avoid the keywords of Rust",
         ));
     }
-    if fs::read_dir(folder).is_ok_and(|mut there| there.next().is_some()) {
-        return Err(about(&"is there already, and not empty"));
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(about(&"already exists and is not empty"));
     }
     for (file, text) in COPIED.iter().chain(OTHERS) {
         write(folder, &named(file, &name), &named(text, &name)).map_err(|error| about(&error))?;
     }
     write(folder, "src/layout.rs", &layout()).map_err(|error| about(&error))?;
     println!(
-        "{0}: a new kernel. To boot it, and its tests:\n\n    cd {0}\n    cargo run\n    cargo test\n",
+        "Created a new kernel in {0}. To boot it and to run its tests:\n\n    cd {0}\n    cargo run\n    cargo test\n",
         folder.display()
     );
     Ok(())
 }
 
-/// Names that mean something else to Rust or to Cargo.
-const TAKEN: &str = "abstract alloc as async await become box break build const continue core \
+/// Names that are reserved by Rust or by Cargo.
+const RESERVED: &str = "abstract alloc as async await become box break build const continue core \
     crate deps do dyn else enum examples extern false final fn for gen if impl in incremental let \
     loop macro match mod move mut override priv proc_macro pub ref return self static std struct \
     super test trait true try type typeof unsafe unsized use virtual where while yield";
 
-/// As `cargo new` wants them.
+/// The names that `cargo new` accepts.
 fn is_crate_name(name: &str) -> bool {
     let in_code = name.replace('-', "_");
     name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !TAKEN.split_whitespace().any(|taken| taken == in_code)
+        && !RESERVED.split_whitespace().any(|word| word == in_code)
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
-/// A text of ours as it is in a kernel of this name.
+/// A file's text, adapted to a kernel of this name.
 fn named(text: &str, name: &str) -> String {
-    let in_code = name.replace('-', "_"); // as Rust writes a crate's name
+    let in_code = name.replace('-', "_"); // the crate's name in Rust code
     text.replace("siso_os::", &format!("{in_code}::"))
         .replace("\"siso_os\"", &format!("\"{name}\""))
         .replace("x86_64-siso_os", &format!("x86_64-{name}"))
         .replace("env!(\"LOADER_LAYOUT\")", "\"layout.rs\"")
         .replace("tools/siso run", "siso-image run")
-        .replace("; its `boot/long.s` shows in what state.", ".")
-        .replace(
-            " The whole contract stands in `docs/protocol.md` of siso_os.",
-            "",
-        )
+        .replace("; see its `boot/start_kernel.s`.", ".")
+        .replace(" `docs/protocol.md` of siso_os has the full protocol.", "")
 }
 
-/// The constants that `boot_info.rs` names, which our own kernel gets from its
-/// build script.
+/// The constants that `boot_info.rs` uses. This project's kernel gets them from
+/// its build script.
 fn layout() -> String {
     let words: Vec<&str> = BOOT_INFO
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect();
-    let mut text = String::from("// The boot info's layout, as the loader has it.\n");
+    let mut text = String::from("// The layout of the boot info, from the loader.\n");
     for line in LAYOUT.lines() {
         let Some((_, constant)) = line.split_once("pub const ") else {
             continue;

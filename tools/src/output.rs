@@ -1,16 +1,16 @@
-//! Writes a file whole or not at all.
+//! Writes a file atomically.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Writes to a temporary file beside `path`, then renames it: whatever goes
-/// wrong, an existing file stays as it was. A link is followed; a device or
-/// a folder is refused, as the new file would take its place.
+/// Writes to a temporary file next to `path`, then renames it, so that an error
+/// leaves an existing file unchanged. Symbolic links are followed. Devices and
+/// folders are refused, because the new file would replace them.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(io::Error::other(
-            "is no file; `make usb` writes to a device",
+            "is not a regular file; `make usb` writes to a device",
         ));
     }
     let mut name = path

@@ -1,11 +1,10 @@
-//! Turns a position-independent executable into one at a fixed address, as a
-//! dynamic linker would: rustc's built-in target `x86_64-unknown-none` makes
-//! such kernels.
+//! Relocates a position-independent executable to a fixed address, as a dynamic
+//! linker would. rustc's built-in target `x86_64-unknown-none` produces such
+//! kernels.
 //!
-//! Only relative relocations are known: those that add the address at which
-//! the kernel stands. What needs a symbol looked up is refused by its name.
-//! Source: System V ABI, AMD64 supplement 1.0, table 4.9; generic ABI,
-//! "Dynamic Section".
+//! Only relative relocations, which add the load address, are supported. Those
+//! that need a symbol are refused by name. Source: System V ABI, AMD64 supplement
+//! 1.0, table 4.9; generic ABI, "Dynamic Section".
 
 use crate::elf::{Header, Segment, number};
 use std::fmt;
@@ -22,7 +21,7 @@ const RELA_BYTES: usize = 24;
 
 const R_X86_64_NONE: u32 = 0;
 const R_X86_64_RELATIVE: u32 = 8;
-/// The types that a linker leaves for a dynamic linker, by their numbers.
+/// Relocation types for a dynamic linker, with their numbers.
 const NAMES: [(u32, &str); 10] = [
     (1, "R_X86_64_64"),
     (2, "R_X86_64_PC32"),
@@ -36,25 +35,25 @@ const NAMES: [(u32, &str); 10] = [
     (37, "R_X86_64_IRELATIVE"),
 ];
 
-/// Why a kernel cannot be given a fixed address.
+/// Why a kernel cannot be relocated.
 #[derive(Debug, PartialEq)]
 pub enum Error {
-    /// It wants a shared library.
+    /// It needs a shared library.
     Library,
     /// It has relocations in a table of this name.
     Table(&'static str),
-    /// A table lies outside of what is stored.
+    /// A table is outside the stored bytes of the segments.
     Outside,
-    /// A relocation of this type, at this address.
+    /// A relocation of an unsupported type at this address.
     Kind(u32, u64),
-    /// A relocation changes this address, where nothing is stored.
+    /// A relocation applies to this address, which has no stored bytes.
     Target(u64),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Error::Library => write!(f, "it wants a shared library (DT_NEEDED)"),
+            Error::Library => write!(f, "it needs a shared library (DT_NEEDED)"),
             Error::Table(name) => write!(f, "it has relocations in a {name} table"),
             Error::Outside => write!(f, "its relocations are not in its segments"),
             Error::Kind(kind, address) => {
@@ -67,23 +66,23 @@ impl fmt::Display for Error {
             Error::Target(address) => {
                 write!(
                     f,
-                    "a relocation changes {address:#x}, where nothing is stored"
+                    "a relocation applies to {address:#x}, which has no bytes in the file"
                 )
             }
         }
     }
 }
 
-/// Applies the relocations to the bytes of the segments. These stand `bias`
-/// above the addresses that the file was linked to; `dynamic` is the header
-/// of its dynamic section, already moved.
+/// Applies the relocations to the bytes of the segments, which are `bias` above
+/// the addresses at which the file is linked. `dynamic` is the program header of
+/// the dynamic section, with `bias` already added.
 pub fn relocate(segments: &mut [Segment], dynamic: &Header, bias: u64) -> Result<(), Error> {
     let dynamic = stored(segments, dynamic.vaddr, dynamic.filesz)?;
     let (entries, _) = dynamic.as_chunks::<16>();
     let entries = entries.iter().map(|entry| (word(entry, 0), word(entry, 8)));
     let entries: Vec<(u64, u64)> = entries.take_while(|(tag, _)| *tag != 0).collect();
-    let value = |wanted| {
-        let found = entries.iter().find(|(tag, _)| *tag == wanted);
+    let value = |name| {
+        let found = entries.iter().find(|(tag, _)| *tag == name);
         found.map_or(0, |(_, value)| *value)
     };
     if entries.iter().any(|(tag, _)| *tag == DT_NEEDED) {
@@ -115,10 +114,10 @@ pub fn relocate(segments: &mut [Segment], dynamic: &Header, bias: u64) -> Result
 }
 
 fn word(bytes: &[u8], offset: usize) -> u64 {
-    number::<8>(bytes, offset).expect("the entry is as long as that")
+    number::<8>(bytes, offset).expect("the entry is long enough")
 }
 
-/// Which segment stores so many bytes at an address, and where in it.
+/// The segment that stores this many bytes at an address, and their offset in it.
 fn find(segments: &[Segment], address: u64, bytes: u64) -> Option<(usize, usize)> {
     segments.iter().enumerate().find_map(|(n, segment)| {
         let offset = address.checked_sub(segment.header.vaddr)?;

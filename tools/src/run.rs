@@ -1,8 +1,8 @@
 //! `siso-image run`: boots a kernel where the user can see it.
 //!
-//! Where there is a display, in QEMU's window; in a terminal without one, in
-//! the terminal; with neither, until it has come to rest, and then what it
-//! showed is printed.
+//! With a display, QEMU opens a window. Without a display, it draws the screen in
+//! the terminal. With neither, the kernel runs until it halts, and then its
+//! screen is printed.
 
 use crate::qemu::{Failure, Machine, escaped, program};
 use std::io::{IsTerminal, Write, stdin, stdout};
@@ -11,17 +11,17 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
-/// Boots an image; `flags` are more arguments for QEMU. Where they are about
-/// the serial line or the terminal, that is left to them. A kernel that leaves
-/// QEMU with the exit status `success` has not failed.
+/// Boots an image. `flags` are more arguments for QEMU, and take precedence where
+/// they set up the serial line or the terminal. A kernel that exits QEMU with the
+/// exit status `success` has not failed.
 pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
     if display() && window() {
         return interactive(image, &[], "stdio", flags, success);
     }
     if display() {
-        eprintln!("This QEMU has no window to open (`make doctor` tells how to get it).");
+        eprintln!("This QEMU cannot open a window (`make doctor` shows what to install).");
     }
-    let has = |wanted: &[&str]| flags.iter().any(|flag| wanted.contains(&flag.as_str()));
+    let has = |any: &[&str]| flags.iter().any(|flag| any.contains(&flag.as_str()));
     let terminal = stdin().is_terminal() && stdout().is_terminal();
     if terminal && has(&["-display", "-nographic"]) {
         return interactive(image, &[], "stdio", flags, success);
@@ -30,13 +30,13 @@ pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
         return in_terminal(image, flags, success);
     }
     if has(&["-S"]) {
-        // Somebody will debug it: it may stand still for as long as they like.
+        // A debugger will connect, so there is no time limit.
         return interactive(image, &["-display", "none"], "stdio", flags, success);
     }
     headless(image, flags, success)
 }
 
-/// Is there somebody who can see a window?
+/// Whether there is a display.
 fn display() -> bool {
     cfg!(target_os = "macos")
         || ["DISPLAY", "WAYLAND_DISPLAY"]
@@ -44,7 +44,8 @@ fn display() -> bool {
             .any(|name| env::var_os(name).is_some())
 }
 
-/// Can this QEMU open one? Distributions have that in a package of its own.
+/// Whether this QEMU can open a window: in most distributions, that needs a
+/// separate package.
 fn window() -> bool {
     let help = Command::new(program()).args(["-display", "help"]).output();
     let kinds = help.map(|output| output.stdout).unwrap_or_default();
@@ -54,20 +55,20 @@ fn window() -> bool {
         .any(|kind| ["gtk", "sdl", "cocoa"].contains(&kind.trim()))
 }
 
-/// QEMU draws the screen in the terminal; the serial line is shown behind it.
+/// QEMU draws the screen in the terminal; the serial line is printed afterwards.
 fn in_terminal(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
-    println!("The screen will be shown here. To leave it, press Alt+2 and type: quit");
-    print!("Press Enter to begin. ");
-    let _ = stdout().flush(); // the words may as well come late
-    let _ = stdin().read_line(&mut String::new()); // whatever it is
+    println!("QEMU will show the screen here. To quit, press Alt+2 and type: quit");
+    print!("Press Enter to start. ");
+    let _ = stdout().flush(); // the prompt may be late
+    let _ = stdin().read_line(&mut String::new()); // any input will do
     let serial = image.with_file_name("serial");
     let to = format!("file:{}", escaped(&serial));
-    let ended = interactive(image, &["-display", "curses"], &to, flags, success);
-    if let Ok(said) = fs::read(serial) {
-        let said = String::from_utf8_lossy(&said).replace('\r', "");
-        println!("Serial line:\n{}", said.trim());
+    let result = interactive(image, &["-display", "curses"], &to, flags, success);
+    if let Ok(output) = fs::read(serial) {
+        let output = String::from_utf8_lossy(&output).replace('\r', "");
+        println!("Serial line:\n{}", output.trim());
     }
-    ended
+    result
 }
 
 fn interactive(
@@ -77,15 +78,15 @@ fn interactive(
     flags: &[String],
     success: i32,
 ) -> Result<(), String> {
-    let theirs = |flag: &String| {
+    let sets_serial = |flag: &String| {
         ["-serial", "-nographic"].contains(&flag.as_str()) || flag.contains("stdio")
     };
     let mut command = Command::new(program());
     command.arg("-no-reboot").args(mode);
-    if !flags.iter().any(theirs) {
+    if !flags.iter().any(sets_serial) {
         command.args(["-serial", serial]);
     }
-    // Closing QEMU is no failure; its log tells when it was a fault (on TCG).
+    // Closing QEMU is not a failure; the log shows a triple fault (with TCG).
     let log = image.with_file_name("log");
     if !flags
         .iter()
@@ -97,7 +98,7 @@ fn interactive(
     let log = fs::read(log).unwrap_or_default();
     let triple_fault = String::from_utf8_lossy(&log).contains("Triple fault");
     match status {
-        Ok(_) if triple_fault => Err("a triple fault has reset the machine".into()),
+        Ok(_) if triple_fault => Err("a triple fault reset the machine".into()),
         Ok(status) if status.success() || status.code() == Some(success) => Ok(()),
         Ok(status) => Err(format!("{}: {status}", program())),
         Err(error) => Err(not_started(&error)),
@@ -106,9 +107,9 @@ fn interactive(
 
 fn headless(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
     let mut machine = start(image, flags)?;
-    let rest = machine.wait_for_rest(timeout()?);
-    // What there is to see helps most when something went wrong.
-    match rest
+    let halted = machine.wait_for_halt(timeout()?);
+    // The screen is shown even after a failure, when it helps most.
+    match halted
         .as_ref()
         .ok()
         .cloned()
@@ -118,22 +119,22 @@ fn headless(image: &Path, flags: &[String], success: i32) -> Result<(), String> 
         None => println!("(no screen to show)"),
     }
     println!("Serial line:\n{}", machine.serial().trim());
-    match rest {
+    match halted {
         Ok(_) => Ok(()),
         Err(Failure::Ended { status, .. }) if status == Some(success) => Ok(()),
         Err(failure) => Err(failure.to_string()),
     }
 }
 
-/// `siso-image picture`: boots an image, writes a picture of the screen.
-pub fn picture(image: &Path, file: &Path, flags: &[String]) -> Result<(), String> {
+/// `siso-image screenshot`: boots an image and saves a screenshot.
+pub fn screenshot(image: &Path, file: &Path, flags: &[String]) -> Result<(), String> {
     let mut machine = start(image, flags)?;
     machine
-        .wait_for_rest(timeout()?)
+        .wait_for_halt(timeout()?)
         .map_err(|failure| failure.to_string())?;
     let file = std::path::absolute(file).map_err(|error| error.to_string())?;
     machine
-        .picture(&file)
+        .screenshot(&file)
         .map_err(|error| format!("{}: {error}", file.display()))
 }
 
@@ -145,15 +146,15 @@ fn start(image: &Path, flags: &[String]) -> Result<Machine, String> {
     Machine::start(&arguments).map_err(|error| not_started(&error))
 }
 
-/// QEMU could not be started.
+/// The message if QEMU could not be started.
 pub fn not_started(error: &std::io::Error) -> String {
     format!(
-        "{}: {error}; `make doctor` tells how to get QEMU",
+        "{}: {error}; `make doctor` shows how to install QEMU",
         program()
     )
 }
 
-/// How long to wait for a kernel to come to rest.
+/// How long to wait for the kernel to halt.
 fn timeout() -> Result<Duration, String> {
     Ok(time_limit()?.unwrap_or(Duration::from_secs(60)))
 }
@@ -165,6 +166,6 @@ pub fn time_limit() -> Result<Option<Duration>, String> {
     };
     match seconds.parse() {
         Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
-        Err(_) => Err(format!("TIMEOUT={seconds}: wants a number of seconds")),
+        Err(_) => Err(format!("TIMEOUT={seconds}: must be a number of seconds")),
     }
 }

@@ -1,8 +1,8 @@
-//! `siso-image test`: boots a kernel that tests itself, without a window.
+//! `siso-image test`: boots a self-testing kernel, without a window.
 //!
-//! What it writes to the serial line is printed as it comes. It leaves QEMU
-//! through the device `isa-debug-exit`; only the exit status of success is
-//! success. A hang ends with the time limit, a triple fault with QEMU.
+//! The kernel's output on the serial line is printed as it arrives. The kernel
+//! exits QEMU through the device `isa-debug-exit`; only the success exit status
+//! counts as success. The time limit ends a hang; a triple fault ends QEMU.
 
 use crate::manifest::Manifest;
 use crate::qemu::{Machine, RESET, program};
@@ -13,8 +13,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-/// QEMU's arguments where the kernel's manifest has none: how the kernel
-/// leaves, and how it is heard.
+/// QEMU's arguments if the kernel's manifest has none: the exit device and the
+/// serial line.
 const ARGUMENTS: [&str; 6] = [
     "-device",
     "isa-debug-exit,iobase=0xf4,iosize=0x04",
@@ -23,21 +23,21 @@ const ARGUMENTS: [&str; 6] = [
     "-display",
     "none",
 ];
-/// What the loader says last, before the kernel starts.
-const LOADER_SAYS: &str = "long mode, entry";
-/// How often to look whether QEMU has ended.
-const LOOK: Duration = Duration::from_millis(10);
+/// The loader's last message before the kernel starts.
+const LAST_LOADER_MESSAGE: &str = "long mode, entry";
+/// How often to check whether QEMU has ended.
+const POLL: Duration = Duration::from_millis(10);
 
-/// Is this file one of those that `cargo test` makes? Their names end with a
-/// dash and 16 hexadecimal digits; those of `cargo run` do not.
+/// Whether `cargo test` built this file. Then its name ends with a dash and 16
+/// hexadecimal digits, unlike those that `cargo run` uses.
 pub fn is_test(kernel: &Path) -> bool {
     let stem = kernel.file_stem().unwrap_or_default().to_string_lossy();
     let hash = stem.rsplit_once('-').map_or("", |(_, hash)| hash);
     hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Boots an image and waits for the kernel's verdict. `flags` are more
-/// arguments for QEMU, `limit` a time limit other than the manifest's.
+/// Boots an image and waits for the kernel's exit status. `flags` are more
+/// arguments for QEMU; `limit` overrides the manifest's time limit.
 pub fn run(
     image: &Path,
     manifest: &Manifest,
@@ -60,38 +60,38 @@ pub fn run(
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| not_started(&error))?;
-    let output = child.stdout.take().expect("it is piped");
+    let output = child.stdout.take().expect("stdout is piped");
     let printer = thread::spawn(move || print(output));
     let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", program()));
-    let _ = printer.join(); // it ends with QEMU
+    let _ = printer.join(); // it ends when QEMU does
     match ended?.map(|status| status.code()) {
-        None => Err(format!("not done after {} seconds", limit.as_secs())),
+        None => Err(format!("not finished after {} seconds", limit.as_secs())),
         Some(Some(status)) if status == manifest.test_success_exit_code => Ok(()),
         Some(Some(0)) => Err(RESET.into()),
         Some(Some(status)) => Err(format!(
-            "failed: QEMU's exit status is {status}, that of success {}",
+            "failed: QEMU's exit status is {status}; on success it would be {}",
             manifest.test_success_exit_code
         )),
-        Some(None) => Err("a signal has ended QEMU".into()),
+        Some(None) => Err("a signal ended QEMU".into()),
     }
 }
 
-/// Waits until QEMU ends; nothing after the time limit.
+/// Waits until QEMU ends; kills it after the time limit and returns `None`.
 fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     let start = Instant::now();
     while start.elapsed() < limit {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        sleep(LOOK);
+        sleep(POLL);
     }
     child.kill()?;
     child.wait()?;
     Ok(None)
 }
 
-/// Prints what the kernel says, as it comes; what the loader has said only
-/// where no kernel has started.
+/// Prints the kernel's output as it arrives; the loader's output only if no
+/// kernel starts.
 fn print(output: impl Read) {
     let mut output = BufReader::new(output);
     let mut loader = Vec::new();
@@ -100,11 +100,11 @@ fn print(output: impl Read) {
         if output.read_until(b'\n', &mut loader).is_err() || loader.len() == line {
             return show(&loader);
         }
-        if String::from_utf8_lossy(&loader[line..]).contains(LOADER_SAYS) {
+        if String::from_utf8_lossy(&loader[line..]).contains(LAST_LOADER_MESSAGE) {
             break;
         }
     }
-    // To the end, even if nobody listens: QEMU must not wait for us.
+    // Read to the end even if printing fails, so that QEMU does not block.
     while let Ok(bytes) = output.fill_buf() {
         let length = bytes.len();
         if length == 0 {
@@ -132,8 +132,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_are_told_by_their_names() {
-        for (file, is) in [
+    fn tests_are_recognised_by_their_names() {
+        for (file, expected) in [
             ("target/debug/deps/os-0123456789abcdef", true),
             (
                 "target/x/debug/build/os/236e27e64293b2fd/out/os-236e27e64293b2fd",
@@ -143,7 +143,7 @@ mod tests {
             ("target/debug/my-os", false),
             ("target/debug/examples/page-0123456789abcdeg", false),
         ] {
-            assert_eq!(is_test(Path::new(file)), is, "{file}");
+            assert_eq!(is_test(Path::new(file)), expected, "{file}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! `siso-image usb`: writes an image to a stick, and to no other disk.
+//! `siso-image usb`: writes an image to a USB stick, and to no disk in use.
 //!
-//! What a disk is used for is read from `/sys` and `/proc`; whatever is in use
-//! is refused. Then the kernel is asked the same, by opening the disk for
-//! this program alone: it stays so while the user is asked, and to the end.
+//! `/sys` and `/proc` show whether a disk is in use; such a disk is refused. Then
+//! the disk is opened exclusively, so that the operating system checks it again.
+//! It stays open until the end, also while the user is asked.
 
 use crate::SECTOR;
 use std::ffi::OsString;
@@ -11,29 +11,29 @@ use std::io::{self, BufRead, IsTerminal, Write, stderr, stdin, stdout};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// open(2): on a block device, fail if a mount, swap or another device has it.
+/// open(2): on a block device, fail if a mount, swap or another device uses it.
 const O_EXCL: i32 = 0o200;
-/// open(2): past the page cache, to and from the disk itself. It wants
-/// addresses and lengths that are multiples of the disk's sectors.
+/// open(2): bypass the page cache. Addresses and lengths must be multiples of the
+/// disk's sector size.
 const O_DIRECT: i32 = match std::env::consts::ARCH.as_bytes() {
     b"x86" | b"x86_64" | b"riscv64" | b"loongarch64" | b"s390x" => 0o40000,
     b"arm" | b"aarch64" => 0o200000,
     b"powerpc" | b"powerpc64" => 0o400000,
-    _ => panic!("look up O_EXCL and O_DIRECT of this architecture"),
+    _ => panic!("add the values of O_EXCL and O_DIRECT for this architecture"),
 };
-/// What is written and compared at a time.
-const PIECE: usize = MIB;
-/// More than any disk wants a buffer aligned to.
-const PAGE: usize = 4096;
+/// Bytes to write or compare at a time.
+const BLOCK: usize = MIB;
+/// The alignment of the buffer, enough for any disk.
+const ALIGNMENT: usize = 4096;
 const MIB: usize = 1 << 20;
-/// What the header of a GPT and its backup in the last sector begin with.
+/// The start of a GPT header and of its backup in the last sector.
 const GPT: &[u8] = b"EFI PART";
 
-/// Bytes, and where on the disk they go.
+/// Bytes to write, and their offset on the disk.
 type Part<'a> = (u64, &'a [u8]);
 
-/// Writes an image to a disk if that is free and the user wants it, and
-/// compares every byte.
+/// Writes an image to a disk if the disk is not in use and the user confirms,
+/// then compares every byte.
 pub fn write(image: &[u8], device: &Path) -> Result<(), String> {
     let about = |message: String| format!("{}: {message}", device.display());
     let disk = Disk::find(device).map_err(about)?;
@@ -42,11 +42,11 @@ pub fn write(image: &[u8], device: &Path) -> Result<(), String> {
 
     let mut parts = vec![(0, image)];
     let last = disk.whole.bytes() - SECTOR as u64;
-    let backup = last >= image.len() as u64 && is_gpt(&file, last).map_err(about)?;
-    if backup {
+    let clear_backup = last >= image.len() as u64 && is_gpt(&file, last).map_err(about)?;
+    if clear_backup {
         parts.push((last, &[0; SECTOR]));
     }
-    println!("{}", disk.describe(image.len() as u64, backup));
+    println!("{}", disk.describe(image.len() as u64, clear_backup));
     if !disk.confirmed().map_err(|error| about(error.to_string()))? {
         return Err(about("not confirmed; nothing was written".into()));
     }
@@ -56,11 +56,11 @@ pub fn write(image: &[u8], device: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A disk or a partition, as `/sys` knows it.
+/// The folder of a disk or partition in `/sys`.
 struct Block(PathBuf);
 
 impl Block {
-    /// By its number, `MAJOR:MINOR`.
+    /// Finds it by its device number, `MAJOR:MINOR`.
     fn numbered(number: &str) -> Result<Block, String> {
         Block::at(&Path::new("/sys/dev/block").join(number))
     }
@@ -77,13 +77,13 @@ impl Block {
         name.to_string_lossy().replace('!', "/")
     }
 
-    /// One of its attributes; empty if it has none of that name.
+    /// Reads an attribute; empty if there is none of that name.
     fn read(&self, attribute: &str) -> String {
         let value = fs::read(self.0.join(attribute)).unwrap_or_default();
         String::from_utf8_lossy(&value).trim().into()
     }
 
-    /// The blocks that one of its folders names.
+    /// The block devices listed in one of its folders.
     fn list(&self, folder: &str) -> Result<Vec<Block>, String> {
         names(&self.0.join(folder))?
             .iter()
@@ -93,7 +93,7 @@ impl Block {
 
     fn bytes(&self) -> u64 {
         let units: u64 = self.read("size").parse().unwrap_or(0);
-        units * 512 // whatever the disk's sectors are
+        units * 512 // regardless of the disk's sector size
     }
 
     fn is_partition(&self) -> bool {
@@ -108,7 +108,7 @@ impl Block {
         Ok(found)
     }
 
-    /// The disk that it is a partition of, or itself.
+    /// The disk of a partition; a disk itself.
     fn whole(&self) -> Block {
         match self.0.parent() {
             Some(parent) if self.is_partition() => Block(parent.into()),
@@ -116,7 +116,7 @@ impl Block {
         }
     }
 
-    /// Does it lie on that disk, if through other devices?
+    /// Whether it is on that disk, directly or through other devices.
     fn is_on(&self, disk: &Block) -> Result<bool, String> {
         let whole = self.whole();
         if whole.0 == disk.0 {
@@ -130,8 +130,8 @@ impl Block {
         Ok(false)
     }
 
-    /// The number of the disk behind a loop device, if it is one.
-    fn looped(&self) -> Option<String> {
+    /// The device number of the disk that a loop device uses, if it is one.
+    fn backing_disk(&self) -> Option<String> {
         number_of(&self.read("loop/backing_file"))
     }
 }
@@ -142,7 +142,7 @@ fn names(folder: &Path) -> Result<Vec<OsString>, String> {
     Ok(entries.iter().map(fs::DirEntry::file_name).collect())
 }
 
-/// A block device's number, as `/sys` and `/proc` write it.
+/// The number of a block device, in the format of `/sys` and `/proc`.
 fn number(file: &Metadata) -> Option<String> {
     let device = file.rdev();
     let major = ((device >> 32) & 0xffff_f000) | ((device >> 8) & 0xfff);
@@ -155,13 +155,13 @@ fn number_of(path: &str) -> Option<String> {
     number(&fs::metadata(path).ok()?)
 }
 
-/// A file of `/proc`, in which names may hold any byte.
+/// Reads a file in `/proc`, which may contain arbitrary bytes in names.
 fn proc(file: &str) -> Result<String, String> {
     let bytes = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
     Ok(String::from_utf8_lossy(&bytes).into())
 }
 
-/// Block devices that are mounted, by number, and where.
+/// The device numbers and mount points of all mounted block devices.
 fn mounts() -> Result<Vec<(String, String)>, String> {
     let mut found = Vec::new();
     for line in proc("/proc/self/mountinfo")?.lines() {
@@ -171,10 +171,12 @@ fn mounts() -> Result<Vec<(String, String)>, String> {
             .nth(1)
             .and_then(|end| end.split(' ').nth(1));
         let (Some(device), Some(point)) = (fields.get(2), fields.get(4)) else {
-            return Err(format!("/proc/self/mountinfo: '{line}' is not understood"));
+            return Err(format!(
+                "/proc/self/mountinfo has an unexpected line: '{line}'"
+            ));
         };
         found.push((device.to_string(), point.to_string()));
-        // Btrfs has a number of its own there, and the disk's name here.
+        // For Btrfs, that number is not the disk's, but the source is its name.
         if let Some(device) = source.and_then(number_of) {
             found.push((device, point.to_string()));
         }
@@ -182,10 +184,10 @@ fn mounts() -> Result<Vec<(String, String)>, String> {
     Ok(found)
 }
 
-/// The number of each block device that is swapped to.
+/// The device numbers of all swap devices.
 fn swaps() -> Result<Vec<String>, String> {
     let swaps = match fs::exists("/proc/swaps") {
-        Ok(false) => return Ok(Vec::new()), // a kernel without swap
+        Ok(false) => return Ok(Vec::new()), // no swap support
         _ => proc("/proc/swaps")?,
     };
     let devices = swaps
@@ -217,13 +219,13 @@ impl Disk {
         })
     }
 
-    /// Refuses what is in use, and what cannot take so many bytes.
+    /// Refuses a disk that is in use or cannot hold this many bytes.
     fn check(&self, bytes: u64) -> Result<(), String> {
         let mounts = mounts()?;
         for (number, _) in mounts.iter().filter(|(_, point)| point == "/") {
-            // Some file systems have a number that is no block device's.
+            // The numbers of some file systems are not those of block devices.
             if Block::numbered(number).is_ok_and(|root| root.is_on(&self.whole).unwrap_or(true)) {
-                return Err("holds the root file system".into());
+                return Err("contains the root file system".into());
             }
         }
         self.check_use(&self.whole, &mounts)?;
@@ -231,7 +233,7 @@ impl Disk {
             self.check_use(partition, &mounts)
                 .map_err(|reason| format!("its partition {} {reason}", partition.name()))?;
         }
-        if let Some(below) = self.whole.looped() {
+        if let Some(below) = self.whole.backing_disk() {
             let below = Block::numbered(&below)?.name();
             return Err(format!("is a loop device over another disk, /dev/{below}"));
         }
@@ -243,13 +245,13 @@ impl Disk {
             Err("is read-only".into())
         } else if size < bytes {
             Err(format!(
-                "holds {}, the image has {}",
+                "holds {}, but the image has {}",
                 human(size),
                 human(bytes)
             ))
         } else if sector != SECTOR.to_string() {
             Err(format!(
-                "has sectors of {sector} bytes; the loader reads those of {SECTOR}"
+                "has sectors of {sector} bytes; the loader supports only {SECTOR}"
             ))
         } else {
             Ok(())
@@ -265,24 +267,24 @@ impl Disk {
         if swaps()?.contains(&number) {
             return Err("is used as swap".into());
         }
-        // Loop devices do not tell the disk that they hold it.
+        // The holders of a disk do not include loop devices.
         let mut holders = block.list("holders")?;
         let all = Path::new("/sys/class/block");
         for other in names(all)? {
             let Ok(other) = Block::at(&all.join(other)) else {
-                continue; // it has gone since
+                continue; // it no longer exists
             };
-            if other.looped().as_ref() == Some(&number) {
+            if other.backing_disk().as_ref() == Some(&number) {
                 holders.push(other);
             }
         }
         match holders.first() {
-            Some(holder) => Err(format!("is held by {}", holder.name())),
+            Some(holder) => Err(format!("is in use by {}", holder.name())),
             None => Ok(()),
         }
     }
 
-    /// Opens it for this program alone.
+    /// Opens the disk exclusively.
     fn open(&self, device: &Path) -> Result<File, String> {
         let file = OpenOptions::new()
             .read(true)
@@ -290,21 +292,23 @@ impl Disk {
             .custom_flags(O_EXCL | O_DIRECT)
             .open(device)
             .map_err(|error| match error.kind() {
-                io::ErrorKind::ResourceBusy => "is in use, says the kernel".into(),
+                io::ErrorKind::ResourceBusy => {
+                    "is in use, according to the operating system".into()
+                }
                 io::ErrorKind::PermissionDenied => {
                     let command: Vec<String> = std::env::args().collect();
-                    format!("only root may write to it: sudo {}", command.join(" "))
+                    format!("only root can write to it; run: sudo {}", command.join(" "))
                 }
                 _ => error.to_string(),
             })?;
-        // Names in /dev can change hands.
+        // The name may refer to another disk by now.
         match file.metadata() {
             Ok(data) if number(&data).as_ref() == Some(&self.number) => Ok(file),
-            _ => Err("has just become another disk".into()),
+            _ => Err("now refers to another disk".into()),
         }
     }
 
-    fn describe(&self, image: u64, backup: bool) -> String {
+    fn describe(&self, image: u64, clear_backup: bool) -> String {
         let read = |name| self.whole.read(name);
         let names = match read("device/model") {
             model if !model.is_empty() => vec![read("device/vendor"), model],
@@ -324,23 +328,23 @@ impl Disk {
         }
         for partition in &self.partitions {
             let size = human(partition.bytes());
-            text += &format!("\n  {} is lost: {size}", partition.name());
+            text += &format!("\n  {} will be lost: {size}", partition.name());
         }
-        if backup {
-            text += "\nThe backup of its GPT, in its last sector, will be cleared: \
-                     systems may take it for the table of the whole disk.";
+        if clear_backup {
+            text += "\nThe backup GPT in its last sector will be cleared, because \
+                     systems may restore the partition table from it.";
         }
         text
     }
 
-    /// Asks the user. The end of input is a no.
+    /// Asks the user for confirmation. The end of input means no.
     fn confirmed(&self) -> io::Result<bool> {
         let device = format!("/dev/{}", self.whole.name());
         let removable = self.whole.read("removable") == "1";
         if removable {
             print!("Write to it? [y/N] ");
         } else {
-            print!("It does not call itself removable. To write to it, type {device}: ");
+            print!("This is not a removable disk. To write to it, type {device}: ");
         }
         stdout().flush()?;
         let mut answer = String::new();
@@ -365,16 +369,16 @@ fn human(bytes: u64) -> String {
     }
 }
 
-/// A buffer for O_DIRECT.
+/// An aligned buffer for O_DIRECT.
 struct Buffer(Vec<u8>);
 
 impl Buffer {
     fn new() -> Buffer {
-        Buffer(vec![0; PIECE + PAGE])
+        Buffer(vec![0; BLOCK + ALIGNMENT])
     }
 
     fn first(&mut self, length: usize) -> &mut [u8] {
-        let start = self.0.as_ptr().align_offset(PAGE);
+        let start = self.0.as_ptr().align_offset(ALIGNMENT);
         &mut self.0[start..][..length]
     }
 }
@@ -389,36 +393,36 @@ fn is_gpt(file: &File, at: u64) -> Result<bool, String> {
 
 fn put(file: &File, parts: &[Part]) -> Result<(), String> {
     let mut buffer = Buffer::new();
-    in_pieces("written", parts, |at, piece| {
-        let buffer = buffer.first(piece.len());
-        buffer.copy_from_slice(piece);
+    for_each_block("written", parts, |at, block| {
+        let buffer = buffer.first(block.len());
+        buffer.copy_from_slice(block);
         file.write_all_at(buffer, at)
-            .map_err(|error| format!("writing failed at byte {at}, do not boot from it: {error}"))
+            .map_err(|error| format!("writing failed at byte {at}; do not boot from it: {error}"))
     })?;
     file.sync_all()
-        .map_err(|error| format!("writing failed, do not boot from it: {error}"))
+        .map_err(|error| format!("writing failed; do not boot from it: {error}"))
 }
 
 fn compare(file: &File, parts: &[Part]) -> Result<(), String> {
     let mut buffer = Buffer::new();
-    in_pieces("compared", parts, |at, piece| {
-        let buffer = buffer.first(piece.len());
+    for_each_block("compared", parts, |at, block| {
+        let buffer = buffer.first(block.len());
         file.read_exact_at(buffer, at)
             .map_err(|error| format!("byte {at} cannot be read back: {error}"))?;
-        match buffer.iter().zip(piece).position(|(is, was)| is != was) {
+        match buffer.iter().zip(block).position(|(is, was)| is != was) {
             None => Ok(()),
             Some(n) => Err(format!(
                 "byte {} differs: 0x{:02x} was written, 0x{:02x} was read; do not boot from it",
                 at + n as u64,
-                piece[n],
+                block[n],
                 buffer[n]
             )),
         }
     })
 }
 
-/// Does something with all parts, piece by piece, and tells how far it is.
-fn in_pieces(
+/// Calls `step` for each block of all parts, and shows the progress.
+fn for_each_block(
     what: &str,
     parts: &[Part],
     mut step: impl FnMut(u64, &[u8]) -> Result<(), String>,
@@ -427,13 +431,13 @@ fn in_pieces(
     let total: usize = parts.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut done = 0;
     for (start, bytes) in parts {
-        for (n, piece) in bytes.chunks(PIECE).enumerate() {
-            let result = step(start + (n * PIECE) as u64, piece);
+        for (n, block) in bytes.chunks(BLOCK).enumerate() {
+            let result = step(start + (n * BLOCK) as u64, block);
             if terminal && result.is_err() {
                 eprintln!();
             }
             result?;
-            done += piece.len();
+            done += block.len();
             let line = format!("{} of {} MiB {what}", done / MIB, total / MIB);
             if terminal {
                 eprint!("\r{line}");
@@ -453,7 +457,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_that_differs_is_named() {
+    fn the_first_different_byte_is_reported() {
         let folder = crate::qemu::temporary_folder().expect("a folder can be made");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
@@ -476,11 +480,11 @@ mod tests {
         file.set_len(MIB as u64).expect("it can be shortened");
         let other = compare(&file, &parts).expect_err("it is shorter");
         assert!(other.starts_with("byte 1048576 cannot be read back: "));
-        let _ = fs::remove_dir_all(folder); // in the folder for such things
+        let _ = fs::remove_dir_all(folder); // temporary, so a failure is harmless
     }
 
     #[test]
-    fn sizes_for_people() {
+    fn human_readable_sizes() {
         let sizes = [
             (1023 << 10, "1023 KiB"),
             (MIB as u64, "1 MiB"),

@@ -1,9 +1,9 @@
-//! Links the kernel as `linker.ld` wants it.
+//! Links the kernel with `linker.ld`.
 
 fn main() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/linker.ld");
     println!("cargo::rerun-if-changed={script}");
     println!("cargo::rustc-link-arg=-T{script}");
-    // The file is packed: the loader does not need it aligned to pages.
+    // Do not pad the file: the loader does not need page-aligned segments in it.
     println!("cargo::rustc-link-arg=--nmagic");
 }

@@ -1,11 +1,11 @@
-//! Our own kernels boot, on every emulator, and say what they should.
+//! This project's kernels boot on every emulator and print what they should.
 
 mod common;
 
 use common::{Disk, LONG, bochs};
 use siso_image::qemu::{Machine, Screen};
 
-/// Row 0, in light cyan on black.
+/// Asserts that row 0 has the greeting, in light cyan on black.
 fn assert_hello(screen: &Screen) {
     assert_eq!(screen.row(0), "Hello World!", "{screen}");
     for column in 0.."Hello World!".len() {
@@ -13,7 +13,8 @@ fn assert_hello(screen: &Screen) {
     }
 }
 
-/// The stages in order, then the kernel's own line.
+/// Asserts that the serial line has the loader's messages in order, then the
+/// kernel's.
 fn assert_stages(serial: &str) {
     let stages = [
         "siso_os: stage 2",
@@ -26,13 +27,13 @@ fn assert_stages(serial: &str) {
     for stage in stages {
         let at = rest
             .find(stage)
-            .unwrap_or_else(|| panic!("no '{stage}' in its place: {serial}"));
+            .unwrap_or_else(|| panic!("'{stage}' is missing or out of order: {serial}"));
         rest = &rest[at + stage.len()..];
     }
 }
 
 fn boots(machine: &mut Machine) -> Screen {
-    let screen = machine.wait_for_rest(LONG).unwrap_or_else(|failure| {
+    let screen = machine.wait_for_halt(LONG).unwrap_or_else(|failure| {
         panic!("{failure}; serial: {}", machine.serial());
     });
     assert_hello(&screen);
@@ -44,7 +45,7 @@ fn hello(profile: &str, arguments: &[&str]) {
     let mut machine = disk.boot(arguments);
     boots(&mut machine);
     assert_stages(&machine.serial());
-    // A panic or a halt of the loader would look like rest, too.
+    // A panic would also count as a halt.
     let debug_port = machine.debug_port();
     assert!(debug_port.contains("long mode, entry"), "{debug_port}");
 }
@@ -59,7 +60,7 @@ fn debug_on_qemu() {
     hello("dev", &[]);
 }
 
-/// Checks what TCG does not: segment limits, for example.
+/// KVM checks what TCG does not: segment limits, for example.
 #[test]
 #[ignore = "needs a /dev/kvm that can be opened"]
 fn release_on_kvm() {
@@ -87,19 +88,19 @@ fn on_bochs() {
 }
 
 #[test]
-fn the_students_first_kernel() {
+fn hello_example() {
     for name in ["dev/hello", "release/hello"] {
         boots(&mut Disk::of(name).boot(&[]));
     }
 }
 
-/// The kernel that anybody may write, linked as `rust-lld` does it by itself.
+/// A minimal kernel, linked with the defaults of `rust-lld`.
 #[test]
 fn a_kernel_without_a_linker_script() {
     boots(&mut Disk::of("seed").boot(&[]));
 }
 
-/// A UART that is not there costs nothing but its lines.
+/// Without a UART, only the serial output is missing.
 #[test]
 fn without_a_serial_line() {
     let disk = Disk::of("release/siso_os");

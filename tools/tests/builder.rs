@@ -1,5 +1,5 @@
-//! The image builder refuses bad kernels, in one line each, and leaves an
-//! older image as it was; what it makes is a disk that others understand.
+//! The image builder refuses invalid kernels with one line each and does not
+//! change an existing image. Other tools understand the disks that it builds.
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Where the fields of the ELF header stand.
+/// Offsets of fields in the ELF header.
 const E_CLASS: usize = 4;
 const E_DATA: usize = 5;
 const E_TYPE: usize = 16;
@@ -19,7 +19,7 @@ const E_MACHINE: usize = 18;
 const E_ENTRY: usize = 24;
 const E_PHENTSIZE: usize = 54;
 const E_PHNUM: usize = 56;
-/// Where the first program header stands, and its fields.
+/// Offset of the first program header, and of its fields.
 const PHDR: usize = 64;
 const P_FLAGS: usize = PHDR + 4;
 const P_OFFSET: usize = PHDR + 8;
@@ -40,28 +40,34 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("the path is UTF-8")
 }
 
-/// Builds from a file of these bytes over an older image; asserts that it is
-/// refused in one line with these words, and that the older image is whole.
+/// Builds an image from these bytes over an existing image. Asserts that they are
+/// refused with one line that contains these words, and that the existing image
+/// is unchanged.
 fn refused(bytes: &[u8], words: &str) {
     let folder = Folder::new();
     let (elf, image) = (folder.0.join("bad.elf"), folder.0.join("old.img"));
     fs::write(&elf, bytes).expect("a file can be written");
     fs::write(&image, "old").expect("a file can be written");
     let output = siso_image(&["build", path(&elf), "-o", path(&image)]);
-    let said = String::from_utf8(output.stderr).expect("it says UTF-8");
+    let said = String::from_utf8(output.stderr).expect("the message is UTF-8");
     assert_eq!(output.status.code(), Some(1), "{words}: {said}");
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("bad.elf"), "it names the file: {said}");
+    assert!(said.contains("bad.elf"), "the file is not named: {said}");
     assert!(said.contains(words), "'{words}' is not in: {said}");
-    assert_eq!(fs::read(&image).expect("it is still there"), b"old");
     assert_eq!(
-        fs::read_dir(&folder.0).expect("it can be read").count(),
+        fs::read(&image).expect("the old image still exists"),
+        b"old"
+    );
+    assert_eq!(
+        fs::read_dir(&folder.0)
+            .expect("the folder can be read")
+            .count(),
         2,
-        "nothing is left over"
+        "a temporary file is left over"
     );
 }
 
-/// The same with a good kernel of which some bytes are changed.
+/// The same with a valid kernel in which some bytes are changed.
 fn refused_with(changes: &[(usize, &[u8])], words: &str) {
     let mut bytes = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
     for (at, change) in changes {
@@ -70,30 +76,31 @@ fn refused_with(changes: &[(usize, &[u8])], words: &str) {
     refused(&bytes, words);
 }
 
-/// Where words with these values stand, at so many words from each other.
-fn words_at(file: &[u8], wanted: &[(usize, u64)]) -> usize {
+/// The offset of a sequence of words, given by their distances from the first and
+/// their values.
+fn words_at(file: &[u8], expected: &[(usize, u64)]) -> usize {
     let (words, _) = file.as_chunks::<8>();
     let is = |n: usize, value: u64| {
         words
             .get(n)
             .is_some_and(|w| u64::from_le_bytes(*w) == value)
     };
-    let found = (0..words.len()).find(|n| wanted.iter().all(|(m, value)| is(n + m, *value)));
-    found.expect("they are there") * 8
+    let found = (0..words.len()).find(|n| expected.iter().all(|(m, value)| is(n + m, *value)));
+    found.expect("the file has these words") * 8
 }
 
-/// Only relative relocations can be applied; the others are named.
+/// Only relative relocations can be applied; the error names others.
 #[test]
 fn relocations() {
     let file = fs::read(kernel("pie")).expect("the kernel can be read");
     let entry = words_at(&file, &[(1, 8), (4, 8), (7, 8)]);
-    // DT_RELA and DT_RELASZ, then DT_RELAENT, which is 24.
+    // DT_RELA, DT_RELASZ, and DT_RELAENT, whose value is 24.
     let dynamic = words_at(&file, &[(0, 7), (2, 8), (4, 9), (5, 24)]);
     let table = entry.to_le_bytes();
     assert_eq!(
         file[dynamic + 8..][..8],
         table,
-        "linked to 0, stored as loaded"
+        "linked at 0, so addresses equal file offsets"
     );
     for (at, value, words) in [
         (
@@ -105,9 +112,9 @@ fn relocations() {
         (
             entry,
             0x10_0000,
-            "a relocation changes 0x300000, where nothing is stored",
+            "a relocation applies to 0x300000, which has no bytes in the file",
         ),
-        (entry, u64::MAX - 3, "where nothing is stored"),
+        (entry, u64::MAX - 3, "which has no bytes in the file"),
         (
             dynamic + 8,
             0x10_0000,
@@ -118,7 +125,7 @@ fn relocations() {
             u64::MAX,
             "its relocations are not in its segments",
         ),
-        (dynamic, 1, "it wants a shared library (DT_NEEDED)"),
+        (dynamic, 1, "it needs a shared library (DT_NEEDED)"),
         (dynamic, 18, "it has relocations in a DT_REL table"),
         (dynamic, 35, "it has relocations in a DT_RELR table"),
     ] {
@@ -128,9 +135,9 @@ fn relocations() {
     }
 }
 
-/// AddressSpace that a manifest asks for and that cannot be.
+/// Impossible requests in a manifest are refused.
 #[test]
-fn impossible_places() {
+fn impossible_address_spaces() {
     let folder = Folder::new();
     let file = |name: &str| folder.0.join(name);
     fs::create_dir(file("src")).expect("a folder can be made");
@@ -147,31 +154,31 @@ fn impossible_places() {
     for (keys, words) in [
         (
             "kernel-stack-size = 0",
-            "kernel-stack-size: wants a number of pages",
+            "kernel-stack-size: must be a number of pages",
         ),
         (
             "kernel-stack-size = 300000",
-            "a stack of 300000 pages; the loader gives 262144",
+            "a stack of 300000 pages is too large; the maximum is 262144",
         ),
         (
             "stack = 1",
-            "[package.metadata.bootloader] stack: is not known",
+            "[package.metadata.bootloader] stack: unknown key",
         ),
         (
             "boot-info-address = \"0x10000000800\"",
-            "is no multiple of 0x1000",
+            "is not a multiple of 0x1000",
         ),
         (
             "physical-memory-offset = \"0xffff800000001000\"",
-            "is no multiple of 0x200000",
+            "is not a multiple of 0x200000",
         ),
         (
             "physical-memory-offset = \"0xffffffff80000000\"",
-            "not lie at canonical addresses",
+            "not within the canonical addresses",
         ),
         (
             "kernel-stack-address = \"0x7fffffffe000\"",
-            "not lie at canonical addresses",
+            "not within the canonical addresses",
         ),
         ("boot-info-address = \"0xff000\"", "overlaps the first MiB"),
         (
@@ -182,7 +189,7 @@ fn impossible_places() {
             "kernel-stack-address = \"0x18000000000\"\nphysical-memory-offset = \"0x18000000000\"",
             "overlaps the stack",
         ),
-        ("this is no TOML", "Cargo.toml"),
+        ("this is not TOML", "Cargo.toml"),
     ] {
         let output = build(keys);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -195,7 +202,7 @@ fn impossible_places() {
 }
 
 #[test]
-fn what_is_no_elf_file() {
+fn files_that_are_not_elf() {
     refused(b"", "not an ELF file");
     refused(b"#!/bin/sh\n", "not an ELF file");
     refused_with(&[(E_CLASS, &[9])], "not an ELF file");
@@ -203,7 +210,7 @@ fn what_is_no_elf_file() {
 }
 
 #[test]
-fn elf_files_for_others() {
+fn elf_files_for_other_systems() {
     refused_with(&[(E_CLASS, &[1])], "32-bit");
     refused_with(&[(E_DATA, &[2])], "big-endian");
     refused_with(&[(E_MACHINE, &[183])], "machine 183");
@@ -232,11 +239,11 @@ fn truncated_files() {
 }
 
 #[test]
-fn segments_in_impossible_places() {
-    refused_with(&[(P_VADDR, &0u64.to_le_bytes())], "overlaps the loader");
+fn segments_at_impossible_addresses() {
+    refused_with(&[(P_VADDR, &0u64.to_le_bytes())], "overlaps the first MiB");
     refused_with(
         &[(P_VADDR, &(ONE_MIB - 1).to_le_bytes())],
-        "overlaps the loader",
+        "overlaps the first MiB",
     );
     refused_with(&[(P_VADDR, &(1u64 << 47).to_le_bytes())], "canonical");
     refused_with(&[(P_VADDR, &(u64::MAX - 1).to_le_bytes())], "canonical");
@@ -246,17 +253,17 @@ fn segments_in_impossible_places() {
     );
     refused_with(&[(P_MEMSZ, &1u64.to_le_bytes())], "bytes in the file");
     refused_with(&[(P_MEMSZ, &u64::MAX.to_le_bytes())], "larger than 2 GiB");
-    let nowhere = [
+    let huge = [
         (P_FILESZ, &u64::MAX.to_le_bytes()[..]),
         (P_MEMSZ, &u64::MAX.to_le_bytes()),
     ];
-    refused_with(&nowhere, "larger than 2 GiB");
+    refused_with(&huge, "larger than 2 GiB");
 }
 
 #[test]
-fn entries_in_no_code() {
+fn entry_points_outside_of_code() {
     refused_with(&[(E_ENTRY, &0u64.to_le_bytes())], "entry point 0x0");
-    // The first segment holds constants: there, but not to be executed.
+    // The first segment has constants and is not executable.
     refused_with(
         &[(E_ENTRY, &0x20_0000u64.to_le_bytes())],
         "entry point 0x200000",
@@ -270,14 +277,13 @@ fn writable_code() {
     refused(&file, "writable and executable");
 }
 
-/// Constants and code that share a page may; with a writable segment in it,
-/// they may not.
+/// Constants and code may share a page, but a writable segment and code may not.
 #[test]
 fn shared_pages_that_would_be_writable_code() {
     let code = PHDR + P_BYTES;
     let file = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
     let vaddr = u64::from_le_bytes(file[code + 16..][..8].try_into().expect("eight bytes"));
-    // The constants move up, to right below the code, and become writable.
+    // Move the constants into the page of the code, and make them writable.
     let size = 0x10u64.to_le_bytes();
     let changes = [
         (P_FLAGS, &[6u8][..]),
@@ -301,7 +307,7 @@ fn outputs_that_cannot_be_written() {
         "/".into(),
     ] {
         let output = siso_image(&["build", path(&elf), "-o", path(&output)]);
-        let said = String::from_utf8(output.stderr).expect("it says UTF-8");
+        let said = String::from_utf8(output.stderr).expect("the message is UTF-8");
         assert_eq!(
             (output.status.code(), said.lines().count()),
             (Some(1), 1),
@@ -313,7 +319,7 @@ fn outputs_that_cannot_be_written() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("no-such-kernel"));
 }
 
-/// A link leads to the file that is written; a device is left alone.
+/// Symbolic links are followed; devices are refused.
 #[test]
 fn outputs_that_are_links_or_devices() {
     let folder = Folder::new();
@@ -327,18 +333,18 @@ fn outputs_that_are_links_or_devices() {
             .success()
     );
     assert_eq!(
-        fs::read(&file).expect("it is there"),
+        fs::read(&file).expect("the image exists"),
         image("release/siso_os")
     );
     assert!(link.is_symlink());
     let output = siso_image(&["build", path(&elf), "-o", "/dev/null"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is no file"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is not a regular file"));
 }
 
-/// A segment of zeros only may stand anywhere in the file.
+/// A segment without bytes in the file may have any offset.
 #[test]
-fn zeros_that_stand_behind_the_end() {
+fn empty_segments_past_the_end_of_the_file() {
     let mut file = common::kernel_that_resets(&[
         (5, 0x20_0000, 0x20_0000, 0x400),
         (6, 0x20_1000, 0x20_1000, 0x1000),
@@ -349,7 +355,7 @@ fn zeros_that_stand_behind_the_end() {
     assert!(Kernel::parse(&file, false).is_ok());
 }
 
-/// A kernel of many segments, more than the loader has room for.
+/// A kernel with more segments than the loader supports.
 #[test]
 fn too_many_segments() {
     let headers = 40usize;
@@ -372,12 +378,11 @@ fn too_many_segments() {
     refused(&elf, "40 segments");
 }
 
-/// Three sectors of code and data make no call of the BIOS longer, but each
-/// run must be named by the sectors it is read from.
+/// Every sector that is read is at the start of the image; the rest is padding.
 #[test]
-fn everything_that_is_read_lies_in_front() {
+fn used_sectors_come_first() {
     let file = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
-    let image = plain(&Kernel::parse(&file, false).expect("it is a good kernel"));
+    let image = plain(&Kernel::parse(&file, false).expect("the kernel is valid"));
     assert!(image.fits_floppy());
     assert!(
         image.bytes[image.used_sectors * SECTOR..]
@@ -388,13 +393,13 @@ fn everything_that_is_read_lies_in_front() {
     assert!(image.bytes.starts_with(&LOADER[..3]));
 }
 
-/// The reduced ELF is still one that tools can read.
+/// Other tools can read the reduced ELF.
 #[test]
 fn the_stored_kernel_is_an_elf_file() {
     let folder = Folder::new();
     let file = fs::read(kernel("dev/siso_os")).expect("the kernel can be read");
     let (elf, _) = Kernel::parse(&file, false)
-        .expect("it is a good kernel")
+        .expect("the kernel is valid")
         .reduced(&[]);
     let reduced = folder.0.join("reduced.elf");
     fs::write(&reduced, &elf).expect("a file can be written");
@@ -407,21 +412,21 @@ fn the_stored_kernel_is_an_elf_file() {
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
         "",
-        "readelf has nothing to warn of"
+        "readelf prints no warnings"
     );
-    let again = Kernel::parse(&elf, false).expect("the reduced kernel is a good one, too");
+    let again = Kernel::parse(&elf, false).expect("the reduced kernel is valid");
     assert_eq!(again.reduced(&[]).0, elf);
 }
 
 #[test]
-fn the_partition_table_is_sound() {
+fn the_partition_table_is_valid() {
     for name in ["release/siso_os", "payload_16m"] {
         let disk = common::Disk::new(&image(name));
         let output = Command::new("sfdisk")
             .arg("--verify")
             .arg(&disk.path)
             .output();
-        let output = output.expect("sfdisk starts; `make doctor` tells how to get it");
+        let output = output.expect("sfdisk starts; `make doctor` shows how to install it");
         let said = String::from_utf8_lossy(&output.stderr).into_owned()
             + &String::from_utf8_lossy(&output.stdout);
         assert!(

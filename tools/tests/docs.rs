@@ -1,4 +1,4 @@
-//! What the docs say of the code is true.
+//! Checks what the docs say about the code.
 
 mod common;
 
@@ -10,14 +10,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The loader's messages that begin with a code, by their codes.
+/// The loader's error messages, by their codes.
 fn errors_in_code() -> BTreeMap<String, String> {
     let mut errors = BTreeMap::new();
     for file in fs::read_dir(top().join("boot")).expect("boot/ can be read") {
         let path = file.expect("it has a name").path();
         let text = fs::read_to_string(path).expect("sources are text");
         for message in text.lines().filter_map(|line| line.split(".asciz").nth(1)) {
-            // Texts are lines: `\r\n` before, and in stage 1 another line after.
+            // Messages begin with `\r\n`; those of stage 1 have a second line.
             let message = message.trim().trim_matches('"');
             let message = message.trim_start_matches(r"\r\n");
             let message = message.split(r"\r\n").next().unwrap_or_default();
@@ -28,7 +28,7 @@ fn errors_in_code() -> BTreeMap<String, String> {
                 let before = errors.insert(code.to_string(), sentence.to_string());
                 assert!(
                     before.is_none_or(|before| before == sentence),
-                    "{code} means two things"
+                    "{code} has two meanings"
                 );
             }
         }
@@ -57,22 +57,22 @@ fn the_table_of_errors_is_complete() {
     assert_eq!(documented, code);
 }
 
-/// Every error is provoked: its code stands in a test that expects it.
+/// A test expects each error.
 #[test]
 fn every_error_has_a_test() {
     let mut tests = String::new();
-    for file in fs::read_dir(top().join("tools/tests")).expect("it can be read") {
+    for file in fs::read_dir(top().join("tools/tests")).expect("the folder can be read") {
         tests += &fs::read_to_string(file.expect("it has a name").path()).unwrap_or_default();
     }
     for code in errors_in_code().keys() {
         assert!(
             tests.contains(&format!("\"{code} ")),
-            "no test provokes {code}"
+            "no test expects {code}"
         );
     }
 }
 
-/// Where the docs speak of a place in the code, they name an anchor there.
+/// The anchors that the docs refer to exist in the code.
 #[test]
 fn anchors_exist() {
     let mut seen = 0;
@@ -80,12 +80,12 @@ fn anchors_exist() {
         let path = page.expect("it has a name").path();
         let Ok(text) = fs::read_to_string(&path) else {
             continue;
-        }; // a picture
-        for place in text.split("(`").skip(1) {
-            let Some((file, rest)) = place.split_once("`, anchor `") else {
+        }; // an image
+        for reference in text.split("(`").skip(1) {
+            let Some((file, rest)) = reference.split_once("`, anchor `") else {
                 continue;
             };
-            let (anchor, _) = rest.split_once('`').expect("the anchor's name ends");
+            let (anchor, _) = rest.split_once('`').expect("the anchor's name is closed");
             let code = read(file);
             for mark in ["ANCHOR", "ANCHOR_END"] {
                 let mark = format!("{mark}: {anchor}\n");
@@ -98,12 +98,12 @@ fn anchors_exist() {
             seen += 1;
         }
     }
-    assert!(seen >= 2, "the docs name anchors");
+    assert!(seen >= 2, "the docs refer to anchors");
 }
 
-/// Files that the docs point to are there.
+/// The files that the docs link to exist.
 #[test]
-fn links_lead_somewhere() {
+fn linked_files_exist() {
     for page in [
         "README.md",
         "CONTRIBUTING.md",
@@ -117,7 +117,7 @@ fn links_lead_somewhere() {
         "CHANGELOG.md",
     ] {
         let folder = top().join(page);
-        let folder = folder.parent().expect("it is in a folder");
+        let folder = folder.parent().expect("the page is in a folder");
         let text = read(page);
         for link in text
             .split("](")
@@ -126,7 +126,10 @@ fn links_lead_somewhere() {
         {
             let file = link.split('#').next().expect("there is a first part");
             if !file.is_empty() && !file.contains("://") {
-                assert!(folder.join(file).exists(), "{page} points to {link}");
+                assert!(
+                    folder.join(file).exists(),
+                    "{page} links to {link}, which does not exist"
+                );
             }
         }
     }

@@ -1,13 +1,13 @@
-//! ELF headers that nobody made in good faith, given to the image builder and,
-//! past it, to stage 2.
+//! Fuzzes the ELF headers that the image builder reads, and those that stage 2
+//! reads, bypassing the builder.
 //!
-//! Mutants of a good kernel: a few fields each, set to what is next to a limit
-//! or beyond all of them, from a seeded generator.
+//! Each mutant is a valid kernel with a few fields set to values at or beyond a
+//! limit, from a seeded generator.
 
 mod common;
 
 use common::bad_bios::BadBios;
-use common::looping::{BOOTS, NO_HANG, Outcomes, full, run_and_look};
+use common::looping::{BOOTS, NO_HANG, Outcomes, full, run_and_inspect};
 use common::{Disk, Folder, Random, field, kernel, kernel_that_resets, plain, row};
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
@@ -17,11 +17,11 @@ use siso_image::qemu::Machine;
 use siso_image::{SECTOR, checksum};
 use std::fs;
 
-/// Where the last segment of the changed kernels was linked to.
+/// The address of the last segment, before mutation.
 const LAST_SEGMENT: u64 = 0x20_2000;
 const EHDR: usize = 64;
 const PHDR: usize = 56;
-/// Fields of the ELF header: offset, bytes.
+/// Fields of the ELF header: offset and size in bytes.
 const FILE_FIELDS: [(usize, usize); 12] = [
     (0, 4),
     (4, 1),
@@ -63,7 +63,7 @@ fn mutate(file: &mut [u8], random: &mut Random) {
         value[..bytes].copy_from_slice(&file[at..][..bytes]);
         let old = u64::from_le_bytes(value);
         let other = EHDR + random.below(segments) as usize * PHDR;
-        let theirs = |offset: usize| {
+        let other_field = |offset: usize| {
             u64::from_le_bytes(file[other + offset..][..8].try_into().expect("eight bytes"))
         };
         let new = match random.below(20) {
@@ -80,16 +80,18 @@ fn mutate(file: &mut [u8], random: &mut Random) {
             10 => (1 << 47) - 1 + random.below(3),
             11 => (1 << 31) - 1 + random.below(3),
             12 => (1 << 32) - 1 + random.below(3),
-            13 => theirs(16).wrapping_add(random.below(3)).wrapping_sub(1), // its p_vaddr
-            14 => theirs(16)
-                .wrapping_add(theirs(40))
+            13 => other_field(16)
+                .wrapping_add(random.below(3))
+                .wrapping_sub(1), // its p_vaddr
+            14 => other_field(16)
+                .wrapping_add(other_field(40))
                 .wrapping_sub(random.below(2)), // and end
             15 => PT_COMMAND_LINE - 1 + random.below(4),
             16 | 17 => {
-                let places = MEMORY.map(|(_, end, _)| end);
-                let slots = [PML4_BOOT_INFO, PML4_PHYSICAL].map(|slot| slot * PML4_ENTRY_BYTES);
-                let places = [&places[..], &slots].concat();
-                places[random.below(places.len() as u64) as usize] + random.below(7) * 0x1000
+                let memory = MEMORY.map(|(_, end, _)| end);
+                let mapped = [PML4_BOOT_INFO, PML4_PHYSICAL].map(|index| index * PML4_ENTRY_BYTES);
+                let limits = [&memory[..], &mapped].concat();
+                limits[random.below(limits.len() as u64) as usize] + random.below(7) * 0x1000
                     - 0x3000
                     - random.below(2)
             }
@@ -99,8 +101,8 @@ fn mutate(file: &mut [u8], random: &mut Random) {
     }
 }
 
-/// Changes some words of the dynamic section of a position-independent kernel,
-/// or of the relocations behind it.
+/// Changes some words of the dynamic section of a position-independent kernel, or
+/// of what follows it.
 fn mutate_relocations(file: &mut [u8], random: &mut Random) {
     let word = |file: &[u8], at: usize| {
         let word = file.get(at..at + 8).unwrap_or(&[0; 8]);
@@ -109,7 +111,7 @@ fn mutate_relocations(file: &mut [u8], random: &mut Random) {
     let headers = (0..8).map(|n| EHDR + n * PHDR);
     let dynamic = headers.into_iter().find(|&at| file[at] == 2);
     let Some(dynamic) = dynamic.map(|at| word(file, at + 8)) else {
-        return; // its header has been changed already
+        return; // its program header was changed
     };
     for _ in 0..1 + random.below(3) {
         let at = dynamic.wrapping_add(random.below(64) * 8) as usize;
@@ -121,8 +123,8 @@ fn mutate_relocations(file: &mut [u8], random: &mut Random) {
     }
 }
 
-/// The image builder says what is wrong, or makes a kernel of it that keeps
-/// all the rules.
+/// The image builder either reports an error or returns a kernel that follows all
+/// rules.
 #[test]
 fn the_image_builder() {
     let names = [
@@ -134,7 +136,7 @@ fn the_image_builder() {
     ];
     let originals = names.map(|name| fs::read(kernel(name)).expect("the kernel can be read"));
     let mut random = Random(0xe1f);
-    let (mut refused, mut made) = (0, 0);
+    let (mut refused, mut built) = (0, 0);
     for n in 0..20_000 {
         let mut file = originals[n % originals.len()].clone();
         mutate(&mut file, &mut random);
@@ -143,61 +145,58 @@ fn the_image_builder() {
         }
         match Kernel::parse(&file, false) {
             Err(error) => {
-                one_sentence(&error.to_string());
+                assert_one_line(&error.to_string());
                 refused += 1;
             }
             Ok(kernel) => {
-                rules_are_kept(&kernel);
+                assert_follows_rules(&kernel);
                 let manifest = Manifest::default();
                 match Image::new(&kernel, &manifest, &Options::default()) {
                     Err(error) => {
-                        one_sentence(&error.to_string());
+                        assert_one_line(&error.to_string());
                         refused += 1;
                     }
                     Ok(image) => {
                         assert!(image.used_sectors * SECTOR <= image.bytes.len());
-                        made += 1;
+                        built += 1;
                     }
                 }
             }
         }
     }
-    let seen = format!("{refused} refused, {made} images");
+    let seen = format!("{refused} refused, {built} images");
     row(
         "20000 mutated ELF files to the image builder",
-        "a sentence, or a sound image",
+        "an error, or a valid image",
         &seen,
         "-",
     );
     assert!(
-        refused > 10_000 && made > 100,
-        "{refused} refused, {made} made"
+        refused > 10_000 && built > 100,
+        "{refused} refused, {built} built"
     );
 }
 
-fn one_sentence(said: &str) {
+fn assert_one_line(said: &str) {
     assert!(!said.is_empty() && said.lines().count() == 1, "{said}");
 }
 
-/// The rules of docs/protocol.md, said once more in other words.
-fn rules_are_kept(kernel: &Kernel) {
+/// Checks the rules of docs/protocol.md, independently of the builder.
+fn assert_follows_rules(kernel: &Kernel) {
     let mut pages = std::collections::HashMap::<u64, u32>::new();
-    let mut behind = u128::from(ONE_MIB);
+    let mut end = u128::from(ONE_MIB);
     let mut entry = false;
     for segment in &kernel.segments {
         let header = &segment.header;
         let (first, size) = (u128::from(header.vaddr), u128::from(header.memsz));
-        assert!(
-            first >= behind && size > 0 && size <= 1 << 31,
-            "{header:x?}"
-        );
-        behind = first + size;
-        let lower = behind <= 1 << 47;
-        let upper = first >= (1 << 64) - (1 << 47) && behind <= 1 << 64;
+        assert!(first >= end && size > 0 && size <= 1 << 31, "{header:x?}");
+        end = first + size;
+        let lower = end <= 1 << 47;
+        let upper = first >= (1 << 64) - (1 << 47) && end <= 1 << 64;
         assert!(lower || upper, "{header:x?}");
         assert_eq!(segment.bytes.len() as u64, header.filesz);
-        // The first and the last page are those that may be shared.
-        for page in [header.vaddr / 4096, ((behind - 1) / 4096) as u64] {
+        // Only the first and the last page can be shared.
+        for page in [header.vaddr / 4096, ((end - 1) / 4096) as u64] {
             let rights = pages.entry(page).or_default();
             *rights |= header.flags & 3;
             assert_ne!(*rights, 3, "{header:x?}");
@@ -208,12 +207,12 @@ fn rules_are_kept(kernel: &Kernel) {
     }
     assert!(entry);
     let (reduced, _) = kernel.reduced(&[]);
-    let again = Kernel::parse(&reduced, false).expect("it can be read again");
+    let again = Kernel::parse(&reduced, false).expect("the reduced kernel is valid");
     assert_eq!(again.reduced(&[]).0, reduced);
 }
 
-/// Memory as the BIOS tells it to stage 2: first byte, byte behind, type. What
-/// is in none of these, and what is not of type 1, is not the loader's.
+/// The memory map that the BIOS reports to stage 2: first address, end
+/// (exclusive), type. The loader may use only memory of type 1.
 const MEMORY: [(u64, u64, u32); 6] = [
     (0, 0x9_f000, 1),
     (0x10_0000, 0x18_0000, 1),
@@ -222,22 +221,22 @@ const MEMORY: [(u64, u64, u32); 6] = [
     (0x80_0000, 0x90_0000, 3),
     (0x90_0000, 0x400_0000, 1),
 ];
-/// What of that is painted, and looked at afterwards: in low memory by
-/// `bad_bios.s`, the rest by QEMU.
-const LOW_PAINT: [(u64, u64); 2] = [(0x600, 0x1000), (0x3_6000, 0x8_0000)];
-const HIGH_PAINT: [(u64, u64); 3] = [
+/// The memory that must not change. `bad_bios.s` fills the part in low memory,
+/// QEMU the rest.
+const LOW_PROTECTED: [(u64, u64); 2] = [(0x600, 0x1000), (0x3_6000, 0x8_0000)];
+const HIGH_PROTECTED: [(u64, u64); 3] = [
     (0x18_0000, 0x1c_0000),
     (0x80_0000, 0x90_0000),
     (0x400_0000, 0x440_0000),
 ];
-const PAINT: u8 = 0xa5;
+const FILL: u8 = 0xa5;
 
-/// QEMU's arguments that paint the memory above 1 MiB.
-fn paint(folder: &Folder) -> Vec<String> {
+/// The arguments with which QEMU fills the protected memory above 1 MiB.
+fn fill_arguments(folder: &Folder) -> Vec<String> {
     let mut arguments = Vec::new();
-    for (first, end) in HIGH_PAINT {
+    for (first, end) in HIGH_PROTECTED {
         let file = folder.0.join(format!("{first:x}"));
-        fs::write(&file, vec![PAINT; (end - first) as usize]).expect("a file can be written");
+        fs::write(&file, vec![FILL; (end - first) as usize]).expect("a file can be written");
         let device = format!(
             "loader,file={},addr={first:#x},force-raw=on",
             file.display()
@@ -247,30 +246,31 @@ fn paint(folder: &Folder) -> Vec<String> {
     arguments
 }
 
-fn paint_is_whole(machine: &mut Machine) {
-    for (first, end) in LOW_PAINT.into_iter().chain(HIGH_PAINT) {
+fn assert_unchanged(machine: &mut Machine) {
+    for (first, end) in LOW_PROTECTED.into_iter().chain(HIGH_PROTECTED) {
         let bytes = machine.memory(first, (end - first) as usize);
         let bytes = bytes.expect("QEMU shows its memory");
-        let spot = bytes.iter().position(|&byte| byte != PAINT);
-        assert_eq!(spot.map(|spot| first + spot as u64), None, "written to");
+        let changed = bytes.iter().position(|&byte| byte != FILL);
+        let address = changed.map(|offset| first + offset as u64);
+        assert_eq!(address, None, "the loader wrote there");
     }
 }
 
-/// Changed headers of a good kernel, to be given to stage 2 past the builder.
-struct Changed {
+/// Mutated headers of a valid kernel, for stage 2 only.
+struct Mutants {
     image: Vec<u8>,
     bios: BadBios,
     count: usize,
 }
 
-impl Changed {
+impl Mutants {
     fn new() -> Self {
         let file = kernel_that_resets(&[
             (4, 0x20_0000, 0x20_0000, 0x300),
             (5, 0x20_1000, 0x20_1000, 0x400),
             (6, LAST_SEGMENT, LAST_SEGMENT, 0x5000),
         ]);
-        let image = plain(&Kernel::parse(&file, false).expect("it is a good kernel")).bytes;
+        let image = plain(&Kernel::parse(&file, false).expect("the kernel is valid")).bytes;
         let mut bios = BadBios::new(&[
             ("mutants", 1),
             ("mutant_proof", field(&image, CHECKSUMS_SECTOR) as u32),
@@ -284,79 +284,79 @@ impl Changed {
             [range, kind].concat()
         };
         bios.set_table(&MEMORY.iter().flat_map(entry).collect::<Vec<u8>>());
-        Changed {
+        Mutants {
             image,
             bios,
             count: 0,
         }
     }
 
-    /// Adds a try: changes the headers, and makes all sums right again.
+    /// Adds a mutant: changes the headers, and corrects all checksums.
     fn add(&mut self, change: impl FnOnce(&mut [u8])) {
         let sector = |number: usize| number * SECTOR..(number + 1) * SECTOR;
-        let (proof, elf) = (
+        let (table, elf) = (
             field(&self.image, CHECKSUMS_SECTOR),
             field(&self.image, KERNEL_SECTOR),
         );
         let mut image = self.image[..(elf + 1) * SECTOR].to_vec();
-        let mut put = |at: usize, sum: &[u8]| image[at..][..sum.len()].copy_from_slice(sum);
+        let mut put = |at: usize, bytes: &[u8]| image[at..][..bytes.len()].copy_from_slice(bytes);
         let mut headers = self.image[sector(elf)].to_vec();
         change(&mut headers);
         put(elf * SECTOR, &headers);
         let headers = checksum::chunk(&headers, elf as u32).to_le_bytes();
-        put(proof * SECTOR, &headers);
-        let sums = checksum::chunk(&image[sector(proof)], proof as u32).to_le_bytes();
+        put(table * SECTOR, &headers);
+        let block = checksum::chunk(&image[sector(table)], table as u32).to_le_bytes();
         let at = (CHECKSUMS_CHECKSUM - STAGE1_BASE) as usize;
-        image[at..][..8].copy_from_slice(&sums);
-        let stage2 = checksum::stage2(&image[SECTOR..proof * SECTOR]).to_le_bytes();
+        image[at..][..8].copy_from_slice(&block);
+        let stage2 = checksum::stage2(&image[SECTOR..table * SECTOR]).to_le_bytes();
         let at = (STAGE2_CHECKSUM - STAGE1_BASE) as usize;
         image[at..][..4].copy_from_slice(&stage2);
-        for number in [0, 1, proof, elf] {
+        for number in [0, 1, table, elf] {
             self.bios.append(&image[sector(number)]);
         }
         self.count += 1;
     }
 
-    /// Boots all of them; nothing but the loader's own memory may change.
+    /// Boots all mutants; none may change protected memory.
     fn run(mut self) -> Outcomes {
         let folder = Folder::new();
-        let painted = paint(&folder);
-        let painted: Vec<&str> = painted.iter().map(String::as_str).collect();
+        let fill = fill_arguments(&folder);
+        let fill: Vec<&str> = fill.iter().map(String::as_str).collect();
         let disk = Disk::new(&self.image);
         let mut outcomes = Outcomes::new();
-        run_and_look(
+        run_and_inspect(
             &mut self.bios,
             &disk,
             self.count,
             NO_HANG,
             &mut outcomes,
-            &painted,
-            paint_is_whole,
+            &fill,
+            assert_unchanged,
         );
         outcomes
     }
 }
 
-/// Stage 2 starts the kernel or says why not; it never hangs, never faults, and
-/// never writes to memory that is not its own.
+/// Stage 2 either starts the kernel or reports an error. It never hangs, never
+/// faults, and never writes to protected memory.
 #[test]
 fn stage_2() {
     let count = if full() { 20_000 } else { 400 };
     let mut random = Random(0x57a6e2);
-    let mut mutants = Changed::new();
+    let mut mutants = Mutants::new();
     for _ in 0..count {
         mutants.add(|headers| mutate(headers, &mut random));
     }
     let outcomes = mutants.run();
     let what = format!("{count} mutated ELF headers to stage 2");
-    let seen = format!("{outcomes:?}, nothing else written to");
+    let seen = format!("{outcomes:?}, protected memory unchanged");
     row(&what, "E9 to E13, or it boots", &seen, "QEMU");
-    let sentences = ["E9 ", "E10 ", "E11 ", "E12 ", "E13 "];
+    let codes = ["E9 ", "E10 ", "E11 ", "E12 ", "E13 "];
     for outcome in outcomes.keys() {
-        let said = sentences.iter().any(|code| outcome.starts_with(code));
-        assert!(said || outcome == BOOTS, "{outcomes:?}");
+        let is_error = codes.iter().any(|code| outcome.starts_with(code));
+        assert!(is_error || outcome == BOOTS, "{outcomes:?}");
     }
-    for code in sentences {
+    for code in codes {
         assert!(
             outcomes.keys().any(|outcome| outcome.starts_with(code)),
             "no {code}: {outcomes:?}"
@@ -364,29 +364,29 @@ fn stage_2() {
     }
 }
 
-/// A segment where the loader maps the boot info, the stack or physical
-/// memory, at either end of each, and right beside them.
+/// A segment at either end of the boot info, the stack and physical memory is
+/// refused; a segment adjacent to them is not.
 #[test]
-fn stage_2_and_segments_in_its_places() {
+fn stage_2_and_segments_in_reserved_ranges() {
     const VADDR: usize = EHDR + 2 * PHDR + 16;
     let info = PML4_BOOT_INFO * PML4_ENTRY_BYTES;
     let stack_end = info + STACK_OFFSET + DEFAULT_STACK_PAGES * PAGE_BYTES;
     let physical = PML4_PHYSICAL * PML4_ENTRY_BYTES;
     let physical_end = physical + FRAMES_MAX * PAGE_BYTES;
-    let beside = [info - 0x5000, stack_end, physical - 0x5000, physical_end];
+    let adjacent = [info - 0x5000, stack_end, physical - 0x5000, physical_end];
     let mut inside = vec![info - 0x4000, info, info + PAGE_BYTES, info + STACK_OFFSET];
     inside.extend([stack_end - PAGE_BYTES, physical - 0x4000, physical]);
     inside.extend([physical + (2 << 20), physical_end - PAGE_BYTES]);
 
-    for (addresses, wanted) in [
+    for (addresses, expected) in [
         (&inside[..], "E10 a kernel segment cannot be loaded"),
-        (&beside, BOOTS),
+        (&adjacent, BOOTS),
     ] {
-        let mut changed = Changed::new();
+        let mut mutants = Mutants::new();
         for address in addresses {
-            changed.add(|headers| headers[VADDR..][..8].copy_from_slice(&address.to_le_bytes()));
+            mutants.add(|headers| headers[VADDR..][..8].copy_from_slice(&address.to_le_bytes()));
         }
-        let all = Outcomes::from([(wanted.to_string(), addresses.len())]);
-        assert_eq!(changed.run(), all);
+        let all = Outcomes::from([(expected.to_string(), addresses.len())]);
+        assert_eq!(mutants.run(), all);
     }
 }

@@ -1,20 +1,19 @@
-//! The exhibits in `examples/`: what each one shows, on the screen and on the
-//! serial line.
+//! What each kernel in `examples/` shows on the screen and on the serial line.
 
 mod common;
 
 use common::{Disk, LONG};
 use siso_image::qemu::{COLUMNS, ROWS, Screen};
 
-/// White on red, as the last words of a kernel are.
-const LAST_WORDS: u8 = 0x4f;
-/// Light cyan on black, as what a kernel prints.
-const PRINTED: u8 = 0x0b;
+/// White on red: the colours of a panic or an exception.
+const WHITE_ON_RED: u8 = 0x4f;
+/// Light cyan on black: the colours of printed text.
+const LIGHT_CYAN: u8 = 0x0b;
 
-/// What an exhibit shows when it has come to rest.
+/// What an example shows when it has halted.
 struct Seen {
     screen: Screen,
-    /// The serial line from the loader's last word on.
+    /// The serial line from the end of the loader's last message on.
     serial: String,
 }
 
@@ -30,15 +29,17 @@ impl Seen {
             panic!("{name}: {failure}; serial: {}", machine.serial());
         });
         let all = machine.serial();
-        let (_, serial) = all.split_once("long mode, entry ").expect("it has started");
+        let (_, serial) = all
+            .split_once("long mode, entry ")
+            .expect("the kernel has started");
         Seen {
             screen,
             serial: serial.into(),
         }
     }
 
-    /// The row that begins with these words, and the one on the serial line:
-    /// they are the same.
+    /// The row that begins with these words; asserts that the serial line has
+    /// the same row.
     fn row(&self, start: &str) -> (usize, String) {
         let rows = (0..ROWS).map(|row| (row, self.screen.row(row)));
         let found = rows
@@ -54,7 +55,7 @@ impl Seen {
         found
     }
 
-    /// The exhibit has ended in this exception, and says so in white on red.
+    /// Asserts that the example ended in this exception, shown in white on red.
     fn ends_in(&self, title: &str, words: &str, error_code: u64) {
         let first = self.row(title).0;
         assert_eq!(self.row(words).0, first + 1, "{}", self.screen);
@@ -70,15 +71,15 @@ impl Seen {
         for row in first..=first + 10 {
             for column in 0..COLUMNS {
                 let attribute = self.screen.attribute(row, column);
-                assert_eq!(attribute, LAST_WORDS, "row {row}, column {column}");
+                assert_eq!(attribute, WHITE_ON_RED, "row {row}, column {column}");
             }
         }
     }
 
-    /// The address that the first row ends with, before a colon.
+    /// The address at the end of the first row, without the colon.
     fn announced(&self) -> String {
         let row = self.screen.row(0);
-        let word = row.split(' ').next_back().expect("there is a last word");
+        let word = row.split(' ').next_back().expect("the row has a last word");
         word.trim_end_matches(':').into()
     }
 }
@@ -91,7 +92,7 @@ fn write_to_code() {
         assert!(address.starts_with("0x20"), "{}", seen.screen);
         seen.ends_in(
             "exception 14: page fault (#PF)",
-            &format!("tried to write to {address}: the page may not be written"),
+            &format!("tried to write to {address}: the page is not writable"),
             0x3,
         );
     }
@@ -105,17 +106,17 @@ fn run_data() {
         assert!(address.starts_with("0x2"), "{}", seen.screen);
         seen.ends_in(
             "exception 14: page fault (#PF)",
-            &format!("tried to execute {address}: the page may not be executed"),
+            &format!("tried to execute {address}: the page is not executable"),
             0x11,
         );
     }
 }
 
-/// Where the CPU cannot refuse, the exhibit says why.
+/// On a CPU that cannot prevent it, the example says why.
 #[test]
 fn run_data_without_nx() {
     let seen = Seen::with("release/run_data", &["-cpu", "qemu64,-nx"]);
-    seen.row("this CPU has no NX");
+    seen.row("this CPU does not support NX");
 }
 
 #[test]
@@ -147,15 +148,18 @@ fn panic() {
     let (row, _) = seen.row("panicked at examples/panic.rs:");
     let words = "index out of bounds: the len is 3 but the index is 3";
     assert_eq!(seen.row(words).0, row + 1, "{}", seen.screen);
-    assert_eq!(seen.screen.attribute(row, 0), LAST_WORDS);
+    assert_eq!(seen.screen.attribute(row, 0), WHITE_ON_RED);
     assert_eq!(seen.screen.row(row + 2), "", "{}", seen.screen);
 }
 
-/// Regions as the contract has them, and as much memory as QEMU was told.
+/// The regions match the protocol, and their sizes add up to QEMU's memory.
 #[test]
 fn memory_map() {
     let seen = Seen::with("release/memory_map", &["-m", "64"]);
-    let start = format!("{:>18} {:>18} {:>12}  what", "start", "last byte", "KiB");
+    let start = format!(
+        "{:>18} {:>18} {:>12}  kind",
+        "first address", "last address", "KiB"
+    );
     assert_eq!(seen.row(&start).0, 0);
     let region = |start: &str, what: &str| {
         let row = seen.row(&format!("{start:>18} ")).1;
@@ -165,18 +169,18 @@ fn memory_map() {
     region("0x1000", "reserved");
     region("0x100000", "usable");
     region("0x200000", "kernel");
-    assert_eq!(seen.screen.attribute(0, 20), PRINTED);
+    assert_eq!(seen.screen.attribute(0, 20), LIGHT_CYAN);
 
     let rows = seen.serial.lines().skip(2).map(str::split_whitespace);
     let sizes = rows.map(|row| row.collect::<Vec<_>>());
     let in_ram = sizes.filter(|row| row[1].len() <= "0x3ffffff".len());
     let kib: u64 = in_ram
-        .map(|row| row[2].parse::<u64>().expect("KiB are a number"))
+        .map(|row| row[2].parse::<u64>().expect("the size is a number"))
         .sum();
     assert_eq!(kib, 64 << 10, "{}", seen.serial);
 }
 
-/// The contract's mappings, and nothing that is writable and executable.
+/// The mappings match the protocol, and no page is writable and executable.
 #[test]
 fn page_tables() {
     let seen = Seen::of("release/page_tables");
@@ -186,10 +190,10 @@ fn page_tables() {
         assert!(row.ends_with(rights), "{row}");
         row
     };
-    let low = range("0x0000000000001000-", "rw-"); // and nothing at 0
+    let low = range("0x0000000000001000-", "rw-"); // page 0 is not mapped
     assert!(low.contains("  0x0000001000  4 KiB"), "{low}");
     range("0x0000000000200000-", "r--");
-    range("0x0000010000000000-0x0000010000000fff", "rw-"); // a guard page behind it
+    range("0x0000010000000000-0x0000010000000fff", "rw-"); // followed by a guard page
     range("0x0000010000002000-0x0000010000201fff", "rw-");
     range(
         "0x0000018000000000-0x00000180001fffff  0x0000000000  4 KiB",
@@ -204,7 +208,7 @@ fn page_tables() {
     assert_eq!(
         code.count(),
         2,
-        "the kernel's and the loader's: {}",
+        "the code of the kernel and of the loader: {}",
         seen.serial
     );
 }
@@ -237,11 +241,11 @@ fn colors() {
     assert!(seen.serial.contains("the colours are on the screen"));
 }
 
-/// The state that the contract promises, by the manual's names.
+/// The state at entry matches the protocol; the names are the manual's.
 #[test]
 fn registers() {
     let seen = Seen::of("release/registers");
-    assert_eq!(seen.row("CR0 = 0x800").0, 0, "it has not scrolled");
+    assert_eq!(seen.row("CR0 = 0x800").0, 0, "the screen has not scrolled");
     for bit in [
         "  bit  0  PE: ",
         "  bit 16  WP: ",
@@ -258,6 +262,9 @@ fn registers() {
         .serial
         .lines()
         .next_back()
-        .expect("there is a last line");
-    assert!(flags.contains(" IF DF "), "interrupts are off: {flags}");
+        .expect("the serial line has a last line");
+    assert!(
+        flags.contains(" IF DF "),
+        "interrupts are disabled: {flags}"
+    );
 }

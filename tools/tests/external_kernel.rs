@@ -1,5 +1,5 @@
-//! Kernels of others, as their authors work with them: outside of this tree,
-//! with Cargo, and with nothing of this project but the image builder.
+//! Kernels outside of this tree, built and run with Cargo; of this project, they
+//! use only the image builder.
 
 mod common;
 
@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Runs Cargo in a folder, with the image builder in its path, and what it
-/// builds in a folder of our own.
+/// Runs Cargo in a folder, with the image builder in PATH and a target folder in
+/// this project's.
 fn cargo(folder: &Path, target: &str, arguments: &[&str]) -> (Output, String) {
     let builder = Path::new(env!("CARGO_BIN_EXE_siso-image"));
     let builder = builder.parent().expect("it is in a folder");
@@ -21,13 +21,16 @@ fn cargo(folder: &Path, target: &str, arguments: &[&str]) -> (Output, String) {
     let output = Command::new("cargo")
         .args(arguments)
         .current_dir(folder)
-        .env("PATH", env::join_paths(paths).expect("no colon is in them"))
+        .env(
+            "PATH",
+            env::join_paths(paths).expect("no folder name contains a colon"),
+        )
         .env("CARGO_TARGET_DIR", top().join("target").join(target))
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .env_remove("TIMEOUT")
         .env_remove("QEMU_FLAGS")
-        .env_remove("RUSTUP_TOOLCHAIN") // the one of this test's own Cargo
+        .env_remove("RUSTUP_TOOLCHAIN") // set by the Cargo that runs this test
         .stdin(Stdio::null())
         .output()
         .expect("Cargo starts");
@@ -48,9 +51,9 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A kernel of several modules for the `bootloader` crate 0.9, with interrupts,
-/// mappings of its own and a heap: only its runner is another one.
+/// its own mappings and a heap: only its runner differs.
 #[test]
-fn of_the_bootloader_crates_series() {
+fn kernel_of_the_series() {
     let folder = Folder::new();
     copy(&top().join("tests/series"), &folder.0);
     let (output, said) = cargo(&folder.0, "series", &["run", "--locked"]);
@@ -63,7 +66,7 @@ fn of_the_bootloader_crates_series() {
     let (output, said) = cargo(&folder.0, "series", &["test", "--locked"]);
     assert!(output.status.success(), "{said}");
     let passed = said.lines().filter(|line| line.ends_with("[ok]")).count();
-    assert!(passed >= 24, "{passed} tests have passed: {said}");
+    assert!(passed >= 24, "{passed} tests passed: {said}");
     for file in [
         "basic_boot",
         "heap_allocation",
@@ -76,10 +79,10 @@ fn of_the_bootloader_crates_series() {
     }
 }
 
-/// `siso-image new`, as it is installed, makes a kernel that boots and passes
-/// its own tests; a test that fails there is seen to fail.
+/// The installed `siso-image new` creates a kernel that boots and passes its own
+/// tests; a failing test in it is reported.
 #[test]
-fn a_new_one() {
+fn new_kernel() {
     let folder = Folder::new();
     let root = folder.0.join("root");
     let tools = top().join("tools");
@@ -87,7 +90,7 @@ fn a_new_one() {
         "install", "--locked", "--quiet", "--path", "tools", "--root",
     ];
     let root = [&install[..], &[root.to_str().expect("the path is UTF-8")]].concat();
-    // Typed at the top of the tree, whose settings are the kernel's.
+    // Run at the top of the tree, where Cargo's settings are for the kernel.
     let (output, said) = cargo(&top(), "install", &root);
     assert!(output.status.success(), "{}: {said}", tools.display());
 
@@ -102,7 +105,7 @@ fn a_new_one() {
     assert!(!again.status.success());
     let said = String::from_utf8_lossy(&again.stderr);
     assert!(
-        said.contains("my-kernel: is there already, and not empty"),
+        said.contains("my-kernel: already exists and is not empty"),
         "{said}"
     );
 
@@ -115,7 +118,7 @@ fn a_new_one() {
     let (output, said) = cargo(&kernel, "new", &["test"]);
     assert!(output.status.success(), "{said}");
     assert_eq!(said.matches("test result: ok. ").count(), 4, "{said}");
-    // Words choose tests, as they do elsewhere.
+    // Words select tests, as in other packages.
     let (output, said) = cargo(&kernel, "new", &["test", "--test", "basic", "printing"]);
     assert!(output.status.success(), "{said}");
     assert!(
@@ -143,9 +146,9 @@ fn a_new_one() {
     );
 }
 
-/// A folder's name that is no kernel's.
+/// Folder names that are not valid names for a kernel.
 #[test]
-fn names_that_will_not_do() {
+fn invalid_kernel_names() {
     let folder = Folder::new();
     for name in ["1st", "my kernel", "kernel!", "core", "fn"] {
         let output = Command::new(env!("CARGO_BIN_EXE_siso-image"))
@@ -155,7 +158,7 @@ fn names_that_will_not_do() {
             .expect("the image builder starts");
         assert_eq!(output.status.code(), Some(1));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("no name for a kernel"), "{said}");
+        assert!(said.contains("not a valid name for a kernel"), "{said}");
         assert!(!folder.0.join(name).exists());
     }
 }

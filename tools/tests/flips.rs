@@ -1,9 +1,9 @@
-//! Every single bit that the loader reads, flipped, one at a time.
+//! Flips each bit that the loader reads, one at a time.
 //!
-//! Inside one guest: `tests/firmware/bad_bios.s` flips bit n in what INT 13h
-//! returns and comes back for n + 1 where the loader gives up. QEMU starts
-//! again only when a flip hangs the machine or boots the kernel. Takes the
-//! first bits of each part only, unless `SISO_FULL` is set (`make matrix`).
+//! All flips run in one guest: `tests/firmware/bad_bios.s` flips bit n in the data
+//! that INT 13h returns, and continues with bit n + 1 when the loader gives up.
+//! QEMU is started again only after a hang or a boot of the kernel. Only a sample
+//! of the bits is tested unless `SISO_FULL` is set (`make faults`).
 
 mod common;
 
@@ -15,14 +15,15 @@ use siso_image::{LOADER, SECTOR};
 use std::ops::Range;
 use std::time::Duration;
 
-/// A kernel that resets the machine, which ends QEMU: so a boot is seen.
+/// A kernel that resets the machine, so that a boot is detected.
 const KERNEL: &str = "triple_fault";
+
 /// Flips these bits of the image, one at a time.
 fn flip(bits: &[u32], hang: Duration) -> Outcomes {
     let disk = Disk::of(KERNEL);
     let mut outcomes = Outcomes::new();
-    let places = BadBios::table_bytes() / 4;
-    for bits in bits.chunks(places) {
+    let capacity = BadBios::table_bytes() / 4;
+    for bits in bits.chunks(capacity) {
         let mut bios = BadBios::new(&[("loop_list", 1)]);
         bios.set_table(
             &bits
@@ -35,14 +36,14 @@ fn flip(bits: &[u32], hang: Duration) -> Outcomes {
     outcomes
 }
 
-/// All bits of these sectors, or, in a short run, of which each 97th.
+/// All bits of these sectors, or every 97th bit in a short run.
 fn bits_of(sectors: Range<usize>) -> Vec<u32> {
     let step = if full() { 1 } else { 97 };
     let bits = sectors.start * SECTOR * 8..sectors.end * SECTOR * 8;
     bits.step_by(step).map(|bit| bit as u32).collect()
 }
 
-/// Some bits of these sectors, each time the same ones.
+/// A sample of the bits of these sectors, the same in every run.
 fn sample_of(sectors: Range<usize>, count: usize) -> Vec<u32> {
     let bits = ((sectors.end - sectors.start) * SECTOR * 8) as u64;
     let mut random = Random(0x5eed);
@@ -50,7 +51,7 @@ fn sample_of(sectors: Range<usize>, count: usize) -> Vec<u32> {
     (0..count).map(pick).collect()
 }
 
-fn all_are(what: &str, outcomes: &Outcomes, sentence: &str, count: usize) {
+fn assert_all(what: &str, outcomes: &Outcomes, sentence: &str, count: usize) {
     row(
         &format!("{count} bits of {what} flipped"),
         sentence,
@@ -63,7 +64,7 @@ fn all_are(what: &str, outcomes: &Outcomes, sentence: &str, count: usize) {
 #[test]
 fn stage_2_and_its_header() {
     let bits = bits_of(1..LOADER.len() / SECTOR);
-    all_are(
+    assert_all(
         "stage 2",
         &flip(&bits, NO_HANG),
         "E2 bad stage 2",
@@ -72,12 +73,12 @@ fn stage_2_and_its_header() {
 }
 
 #[test]
-fn what_proves_the_kernel_and_its_headers() {
+fn the_checksum_table_and_the_headers() {
     let bytes = image(KERNEL);
     let segments = field(&bytes, KERNEL_SECTOR) + field(&bytes, ELF_SECTORS);
     let bits = bits_of(field(&bytes, CHECKSUMS_SECTOR)..segments);
-    all_are(
-        "the sums and headers",
+    assert_all(
+        "the checksum table and the headers",
         &flip(&bits, NO_HANG),
         "E8 wrong data on the disk",
         bits.len(),
@@ -90,7 +91,7 @@ fn the_kernel() {
     let first = field(&bytes, KERNEL_SECTOR) + field(&bytes, ELF_SECTORS);
     let end = field(&bytes, KERNEL_SECTOR) + field(&bytes, KERNEL_SECTORS);
     let bits = sample_of(first..end, if full() { 2000 } else { 100 });
-    all_are(
+    assert_all(
         "the kernel",
         &flip(&bits, NO_HANG),
         "E8 wrong data on the disk",
@@ -98,18 +99,13 @@ fn the_kernel() {
     );
 }
 
-/// Nobody proves stage 1: it is counted what comes of a flip there. Whatever
-/// runs then, it must not be a kernel that was not proved.
+/// Nothing verifies stage 1, so the outcomes of flips in it are only counted. It
+/// must still never start a kernel that was not verified.
 #[test]
 fn stage_1() {
     let bits = sample_of(0..1, if full() { 2000 } else { 24 });
     let outcomes = flip(&bits, Duration::from_secs(3));
     let what = format!("{} bits of stage 1 flipped", bits.len());
-    row(
-        &what,
-        "(nobody proves it)",
-        &format!("{outcomes:?}"),
-        "QEMU",
-    );
+    row(&what, "(not verified)", &format!("{outcomes:?}"), "QEMU");
     assert_eq!(outcomes.values().sum::<usize>(), bits.len());
 }

@@ -1,4 +1,4 @@
-//! GDB follows the CPU through all three modes.
+//! GDB follows the CPU through all modes.
 
 mod common;
 
@@ -28,22 +28,22 @@ fn steps_through_three_modes_with_source_lines() {
         .env("SISO_GDB", &socket)
         .env("SISO_GDB_SECONDS", "60")
         .output()
-        .expect("GDB starts; `make doctor` tells how to get it");
+        .expect("GDB starts; `make doctor` shows how to install it");
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    for place in [
+    for location in [
         "16-bit real mode: boot/",
         "32-bit protected mode: boot/",
         "64-bit long mode: boot/",
     ] {
-        assert!(said.contains(place), "no '{place}': {said}");
+        assert!(said.contains(location), "no '{location}': {said}");
     }
 }
 
-/// A position-independent kernel stands elsewhere than its file says.
+/// GDB finds the symbols of a relocated kernel.
 #[test]
-fn finds_the_symbols_of_a_kernel_that_was_moved() {
+fn finds_the_symbols_of_a_relocated_kernel() {
     let folder = Folder::new();
     let socket = folder.0.join("gdb");
     let disk = Disk::of("pie");
@@ -57,7 +57,7 @@ fn finds_the_symbols_of_a_kernel_that_was_moved() {
         .args(["-ex", &format!("target remote {}", socket.display())])
         .args(["-ex", "hbreak _start", "-ex", "continue", "-ex", "kill"])
         .output()
-        .expect("GDB starts; `make doctor` tells how to get it");
+        .expect("GDB starts; `make doctor` shows how to install it");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("Breakpoint 1, "), "{said}");
     assert!(said.contains(" in _start ()"), "{said}");

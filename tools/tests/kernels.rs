@@ -1,6 +1,5 @@
-//! Kernels of many shapes boot and find everything in its place.
-//!
-//! Each one checks itself; see its own source in `tests/kernels/`.
+//! Kernels of many kinds boot and check themselves; see their sources in
+//! `tests/kernels/`.
 
 mod common;
 
@@ -64,7 +63,7 @@ fn the_state_at_entry() {
 }
 
 #[test]
-fn writable_code_if_the_user_insists() {
+fn writable_code_if_the_user_allows_it() {
     let serial = passes("writable_code", &[]);
     assert!(serial.contains("warning: writable code"), "{serial}");
 }
@@ -74,23 +73,24 @@ fn writable_code_if_the_user_insists() {
 fn a_kernel_that_returns() {
     let disk = Disk::of("returns");
     let mut machine = disk.boot(&[]);
-    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
     assert!(screen.row(0).contains("returned"), "{screen}");
     let rip = machine.register("RIP").expect("QEMU shows registers");
     assert_eq!(rip / PAGE_BYTES, SWITCH_PAGE, "{rip:#x}");
 }
 
-/// Only the bytes of PT_LOAD are stored: a debug build's symbols are not.
+/// The image has only the bytes of PT_LOAD segments, and no debug symbols.
 #[test]
-fn a_debug_build_costs_what_it_loads() {
+fn debug_data_is_not_stored() {
     let elf = std::fs::metadata(kernel("dev/siso_os"))
-        .expect("it is there")
+        .expect("the kernel exists")
         .len();
     let image = common::image("dev/siso_os").len() as u64;
     assert!(elf > image, "the ELF has {elf} bytes, the image {image}");
 }
 
-/// Physical addresses far apart, and falling while the virtual ones rise.
+/// Physical addresses that are far apart, or descend while the virtual addresses
+/// ascend.
 #[test]
 fn segments_in_any_physical_order() {
     let segments: [[(u32, u64, u64, u64); 2]; 3] = [
@@ -112,21 +112,21 @@ fn segments_in_any_physical_order() {
     }
 }
 
-/// A kernel in the places of the boot info and of physical memory.
+/// A kernel at the default addresses of the boot info and of physical memory.
 #[test]
-fn a_kernel_in_the_usual_slots() {
-    let slots = [0x100_0000_0000, 0x180_0000_0000, 0xffff_8000_0000_0000];
-    for slot in slots {
+fn a_kernel_in_the_default_pml4_entries() {
+    let bases = [0x100_0000_0000, 0x180_0000_0000, 0xffff_8000_0000_0000];
+    for base in bases {
         starts(
-            &kernel_that_resets(&[(5, slot + 0x20_0000, 0x20_0000, 0x400)]),
+            &kernel_that_resets(&[(5, base + 0x20_0000, 0x20_0000, 0x400)]),
             &[],
         );
     }
 }
 
-/// The loader gets as far as starting this kernel, and the kernel ends QEMU.
+/// Asserts that the loader starts this kernel, which then ends QEMU.
 fn starts(elf: &[u8], arguments: &[&str]) {
-    let kernel = Kernel::parse(elf, false).expect("it is a good kernel");
+    let kernel = Kernel::parse(elf, false).expect("the kernel is valid");
     let disk = Disk::new(&plain(&kernel).bytes);
     let mut machine = disk.boot(arguments);
     let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");

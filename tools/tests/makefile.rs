@@ -1,8 +1,9 @@
-//! What `make` offers, typed as a user would.
+//! The targets of the Makefile, called as a user would.
 
 mod common;
 
-use common::{Folder, image, kernel, top};
+use common::{Folder, field, image, kernel, top};
+use siso_image::layout::{SERIAL_AUTO, SERIAL_MODE, SERIAL_OFF, SERIAL_ON};
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
@@ -36,7 +37,7 @@ fn run_shows_screen_and_serial_line() {
     assert!(said.contains("Hello World! This is the kernel"), "{said}");
 }
 
-/// A kernel that resets the machine has not come to rest.
+/// A kernel that resets the machine is a failure.
 #[test]
 fn run_fails_with_a_kernel_that_faults() {
     let output = make(&["run", &argument("KERNEL", kernel("triple_fault"))]);
@@ -45,30 +46,34 @@ fn run_fails_with_a_kernel_that_faults() {
     assert!(said.contains("the machine was reset"), "{said}");
 }
 
-/// Nor has one that goes on writing to the screen.
+/// So is a kernel that keeps writing to the screen.
 #[test]
-fn run_fails_with_a_kernel_that_never_rests() {
-    let output = make(&["run", &argument("KERNEL", kernel("restless")), "TIMEOUT=5"]);
+fn run_fails_with_a_kernel_that_never_halts() {
+    let output = make(&[
+        "run",
+        &argument("KERNEL", kernel("never_halts")),
+        "TIMEOUT=5",
+    ]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
     assert!(
-        said.contains("has not come to rest after 5 seconds"),
+        said.contains("the kernel runs, but did not halt within 5 seconds"),
         "{said}"
     );
 }
 
-/// Nor has a machine on which no kernel starts.
+/// So is a machine that cannot start the kernel.
 #[test]
 fn run_fails_without_long_mode() {
     let kernel = argument("KERNEL", kernel("release/siso_os"));
     let output = make(&["run", &kernel, "QEMU_FLAGS=-cpu qemu32"]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
-    let sentence = "the loader says: E4 this CPU has no 64-bit mode";
+    let sentence = "the loader reports: E4 this CPU has no 64-bit mode";
     assert!(said.contains(sentence), "{said}");
 }
 
-/// Nor has one whose BIOS finds nothing to boot.
+/// So is a machine whose BIOS does not find the disk.
 #[test]
 fn run_fails_if_the_loader_is_not_reached() {
     let kernel = argument("KERNEL", kernel("release/siso_os"));
@@ -80,11 +85,14 @@ fn run_fails_if_the_loader_is_not_reached() {
     ]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("after 5 seconds"), "{said}");
+    assert!(
+        said.contains("no kernel started within 5 seconds"),
+        "{said}"
+    );
 }
 
-/// In a terminal, QEMU draws the screen there; what came over the serial line,
-/// and that it was a reset, stands there when it has ended.
+/// In a terminal, QEMU draws the screen there. After QEMU has ended, the serial
+/// output and the cause of a reset are printed.
 #[test]
 fn run_in_a_terminal() {
     let folder = Folder::new();
@@ -101,20 +109,17 @@ fn run_in_a_terminal() {
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
-        .stdin(fs::File::open(&enter).expect("it was just made"))
+        .stdin(fs::File::open(&enter).expect("the file can be opened"))
         .output()
         .expect("script starts");
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("Serial line:\r\nsiso_os: stage 2"), "{said}");
     assert!(said.contains("\nabout to fault\r\n"), "{said}");
-    assert!(
-        said.contains("a triple fault has reset the machine"),
-        "{said}"
-    );
+    assert!(said.contains("a triple fault reset the machine"), "{said}");
 }
 
-/// A command line reaches the kernel as it was typed.
+/// A command line reaches the kernel exactly as it was typed.
 #[test]
 fn command_lines_are_not_expanded() {
     let kernel = argument("KERNEL", kernel("release/ramdisk"));
@@ -130,11 +135,11 @@ fn command_lines_are_not_expanded() {
 }
 
 #[test]
-fn new_wants_a_name() {
+fn new_needs_a_valid_name() {
     for (name, words) in [
-        ("NAME=", "Which NAME?"),
-        ("NAME=a\"b", "no name for a kernel"),
-        ("NAME=my kernel", "no name for a kernel"),
+        ("NAME=", "NAME is missing"),
+        ("NAME=a\"b", "not a valid name for a kernel"),
+        ("NAME=my kernel", "not a valid name for a kernel"),
     ] {
         let output = make(&["new", name]);
         assert!(!output.status.success(), "{name}");
@@ -143,7 +148,7 @@ fn new_wants_a_name() {
 }
 
 #[test]
-fn image_takes_any_kernel() {
+fn image_accepts_any_kernel() {
     let folder = Folder::new();
     let file = folder.0.join("other.img");
     let arguments = [
@@ -152,11 +157,36 @@ fn image_takes_any_kernel() {
     ];
     let output = make(&["image", &arguments[0], &arguments[1]]);
     assert!(output.status.success(), "{}", text(&output));
-    let made = fs::read(file).expect("the image is there");
-    assert!(made == image("seed"), "another image");
+    let made = fs::read(file).expect("the image exists");
+    assert!(made == image("seed"), "a different image");
 }
 
-/// `cargo run` boots the kernel and the examples, through the same runner.
+/// SERIAL reaches the image: the loader reads its mode from stage 2's header.
+#[test]
+fn serial_mode_is_stored_in_the_image() {
+    let folder = Folder::new();
+    for (serial, mode) in [
+        ("SERIAL=on", SERIAL_ON),
+        ("SERIAL=off", SERIAL_OFF),
+        ("SERIAL=auto", SERIAL_AUTO),
+    ] {
+        let file = folder.0.join(serial);
+        let arguments = [
+            argument("KERNEL", kernel("seed")),
+            argument("IMAGE", file.clone()),
+        ];
+        let output = make(&["image", &arguments[0], &arguments[1], serial]);
+        assert!(output.status.success(), "{}", text(&output));
+        let image = fs::read(file).expect("the image exists");
+        assert_eq!(field(&image, SERIAL_MODE) as u64, mode, "{serial}");
+    }
+    let output = make(&["image", "SERIAL=loud"]);
+    assert!(!output.status.success());
+    let sentence = "--serial loud: must be auto, on or off";
+    assert!(text(&output).contains(sentence), "{}", text(&output));
+}
+
+/// `cargo run` boots the kernel and the examples with the same runner.
 #[test]
 fn cargo_run_boots_the_kernel() {
     for arguments in [
@@ -168,7 +198,7 @@ fn cargo_run_boots_the_kernel() {
             .current_dir(top())
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
-            .env_remove("RUSTUP_TOOLCHAIN") // the one of this test's own Cargo
+            .env_remove("RUSTUP_TOOLCHAIN") // set by the Cargo that runs this test
             .stdin(Stdio::null())
             .output()
             .expect("Cargo starts");
@@ -179,8 +209,8 @@ fn cargo_run_boots_the_kernel() {
 }
 
 #[test]
-fn list_shows_three_modes() {
-    let output = make(&["list", &argument("KERNEL", kernel("release/siso_os"))]);
+fn disasm_shows_three_modes() {
+    let output = make(&["disasm", &argument("KERNEL", kernel("release/siso_os"))]);
     let said = text(&output);
     assert!(output.status.success(), "{said}");
     for (mode, line) in [
@@ -199,12 +229,12 @@ fn list_shows_three_modes() {
 #[test]
 fn help_names_every_target() {
     let said = text(&make(&["help"]));
-    let makefile = fs::read_to_string(top().join("Makefile")).expect("it can be read");
+    let makefile = fs::read_to_string(top().join("Makefile")).expect("the Makefile can be read");
     let phony = makefile
         .lines()
         .find_map(|line| line.strip_prefix(".PHONY: "))
-        .expect("a list");
-    // What only other targets need is not for users.
+        .expect("the Makefile lists its targets");
+    // Targets that only other targets need are not for users.
     for target in phony
         .split(' ')
         .filter(|target| !["setup", "kernel", "kernels"].contains(target))

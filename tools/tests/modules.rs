@@ -1,4 +1,5 @@
-//! A command line and a ramdisk reach the kernel, whole or not at all.
+//! The boot modules: a command line and a ramdisk reach the kernel unchanged, or
+//! the loader reports an error.
 
 mod common;
 
@@ -14,7 +15,7 @@ const PHYSICAL: u64 = 0x180_0000_0000;
 
 fn image(name: &str, command_line: &str, ramdisk: Vec<u8>) -> Vec<u8> {
     let file = fs::read(kernel(name)).expect("the kernel can be read");
-    let kernel = Kernel::parse(&file, false).expect("it is a good kernel");
+    let kernel = Kernel::parse(&file, false).expect("the kernel is valid");
     let options = Options {
         command_line: command_line.into(),
         ramdisk,
@@ -24,7 +25,7 @@ fn image(name: &str, command_line: &str, ramdisk: Vec<u8>) -> Vec<u8> {
     image.expect("there is room for all").bytes
 }
 
-/// Bytes that look random, behind a line of text.
+/// A line of text followed by pseudo-random bytes.
 fn ramdisk(length: usize) -> Vec<u8> {
     let mut random = Random(0x7a3d);
     let mut bytes = b"the first line\n".to_vec();
@@ -32,7 +33,7 @@ fn ramdisk(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Every byte is where the kernel finds it, whatever the length.
+/// Every byte reaches the kernel, for any length.
 #[test]
 fn they_reach_the_kernel() {
     for length in [16, 511, 512, 70_000, 3 << 20 | 1] {
@@ -43,41 +44,41 @@ fn they_reach_the_kernel() {
             bytes.clone(),
         ));
         let mut machine = disk.boot(&[]);
-        let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
-        // The screen has no letters but ASCII's.
+        let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
+        // The screen shows only ASCII characters.
         assert_eq!(screen.row(0), "command line: one two=3 'four' ?");
         assert_eq!(screen.row(1), format!("ramdisk: {length} bytes"));
         assert_eq!(screen.row(2), "  the first line");
         let serial = machine.serial();
         let (_, address) = serial.split_once(" bytes at 0x").expect("an address");
         let address = u64::from_str_radix(address.trim(), 16).expect("an address");
-        let there = machine.memory(address - PHYSICAL, length);
-        assert!(there.expect("QEMU shows its memory") == bytes, "{length}");
+        let memory = machine.memory(address - PHYSICAL, length);
+        assert!(memory.expect("QEMU shows its memory") == bytes, "{length}");
     }
 }
 
 #[test]
-fn without_any() {
+fn without_modules() {
     let disk = Disk::of("release/ramdisk");
     let screen = disk
         .boot(&[])
-        .wait_for_rest(LONG)
-        .expect("it comes to rest");
+        .wait_for_halt(LONG)
+        .expect("the kernel halts");
     assert_eq!(screen.row(0), "command line:");
     assert_eq!(screen.row(1), "no ramdisk");
 }
 
-/// Their memory is marked: the kernels that check their memory map and their
-/// page tables in every detail find nothing wrong.
+/// The modules' memory is marked in the memory map: kernels that check the map
+/// and their page tables in detail pass.
 #[test]
-fn kernels_that_do_not_know_of_them() {
+fn kernels_that_do_not_use_modules() {
     for name in ["bootloader09", "higher_half_no_at", "tls"] {
         let disk = Disk::new(&image(name, "text", ramdisk(5 << 20)));
         passes_with(name, &disk, &["-m", "64"]);
     }
 }
 
-/// A flipped bit in either of them is found, and named by its sectors.
+/// A flipped bit in either module is detected, and the error names the sectors.
 #[test]
 fn damage() {
     let good = image("release/ramdisk", "text", ramdisk(200_000));
@@ -88,12 +89,12 @@ fn damage() {
         .position(|nine| nine == b"the first");
     for at in [command_line, ramdisk, ramdisk.map(|at| at + 199_999)] {
         let mut bad = good.clone();
-        bad[first + at.expect("it is stored as it is")] ^= 0x20;
+        bad[first + at.expect("the module is stored unchanged")] ^= 0x20;
         fails(&Disk::new(&bad), &[], "E8 wrong data on the disk: sectors ");
     }
 }
 
-/// More than there is memory for is said before anything is started.
+/// The loader reports a ramdisk that does not fit into memory.
 #[test]
 fn no_room() {
     let disk = Disk::new(&image("release/ramdisk", "", ramdisk(12 << 20)));

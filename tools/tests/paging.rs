@@ -1,5 +1,4 @@
-//! The page tables, walked from outside: who is mapped where, with which
-//! rights.
+//! The page tables, walked from outside: what is mapped where, with which rights.
 
 mod common;
 
@@ -16,20 +15,24 @@ const BOOT_INFO: u64 = 0x100_0000_0000;
 const PHYSICAL: u64 = 0x180_0000_0000;
 const GIB: u64 = 1 << 30;
 
-/// Boots one of the kernels and checks the tables it was started with.
+/// Boots one of the kernels and checks the page tables that the loader made.
 fn tables_are_right(name: &str, arguments: &[&str]) -> (Machine, Pages, Disk) {
-    tables_as_asked(name, &Manifest::default(), arguments)
+    tables_follow_manifest(name, &Manifest::default(), arguments)
 }
 
-/// The same with what the kernel's manifest asks for.
-fn tables_as_asked(name: &str, manifest: &Manifest, arguments: &[&str]) -> (Machine, Pages, Disk) {
+/// The same with the requests of a manifest.
+fn tables_follow_manifest(
+    name: &str,
+    manifest: &Manifest,
+    arguments: &[&str],
+) -> (Machine, Pages, Disk) {
     let file = std::fs::read(kernel(name)).expect("the kernel can be read");
-    let kernel = Kernel::parse(&file, false).expect("the kernel is a good one");
-    let places = AddressSpace::choose(&kernel, manifest).expect("there is room for all");
+    let kernel = Kernel::parse(&file, false).expect("the kernel is valid");
+    let space = AddressSpace::choose(&kernel, manifest).expect("there is room for all");
     let image = Image::new(&kernel, manifest, &Options::default());
     let disk = Disk::new(&image.expect("there is room for all").bytes);
     let mut machine = disk.boot(arguments);
-    machine.wait_for_rest(LONG).expect("it comes to rest");
+    machine.wait_for_halt(LONG).expect("the kernel halts");
     let pages = Pages::of(&mut machine);
     let in_kernel = |address: u64, flag: u32| {
         kernel
@@ -38,8 +41,8 @@ fn tables_as_asked(name: &str, manifest: &Manifest, arguments: &[&str]) -> (Mach
             .map(|segment| &segment.header)
             .any(|header| {
                 let first = header.vaddr & !(PAGE_BYTES - 1);
-                let behind = (header.vaddr + header.memsz).next_multiple_of(PAGE_BYTES);
-                (first..behind).contains(&address) && header.flags & flag == flag
+                let end = (header.vaddr + header.memsz).next_multiple_of(PAGE_BYTES);
+                (first..end).contains(&address) && header.flags & flag == flag
             })
     };
 
@@ -61,7 +64,7 @@ fn tables_as_asked(name: &str, manifest: &Manifest, arguments: &[&str]) -> (Mach
         }
     }
 
-    // The low MiB, each page where it is, but for page 0.
+    // The first MiB is identity-mapped, except for page 0.
     assert_eq!(pages.at(0), None, "a null pointer must fault");
     for address in (PAGE_BYTES..ONE_MIB).step_by(PAGE_BYTES as usize) {
         let page = pages
@@ -75,7 +78,7 @@ fn tables_as_asked(name: &str, manifest: &Manifest, arguments: &[&str]) -> (Mach
         );
     }
 
-    // The kernel, each page with its rights and nothing besides.
+    // Each page of the kernel has the rights of its segment.
     for header in kernel.segments.iter().map(|segment| &segment.header) {
         for address in (header.vaddr & !(PAGE_BYTES - 1)..header.vaddr + header.memsz)
             .step_by(PAGE_BYTES as usize)
@@ -88,23 +91,23 @@ fn tables_as_asked(name: &str, manifest: &Manifest, arguments: &[&str]) -> (Mach
         }
     }
 
-    // The boot info, the guard page, the stack, and nothing behind it.
-    let info = pages.at(places.boot_info.first);
+    // The boot info, the guard page and the stack; nothing follows the stack.
+    let info = pages.at(space.boot_info.first);
     assert!(info.is_some_and(|page| page.writable));
-    let guard = pages.at(places.stack.first);
+    let guard = pages.at(space.stack.first);
     assert_eq!(guard, None, "the guard page must fault");
-    let stack = places.stack.first + PAGE_BYTES;
-    let stack_end = stack + places.stack_pages * PAGE_BYTES;
+    let stack = space.stack.first + PAGE_BYTES;
+    let stack_end = stack + space.stack_pages * PAGE_BYTES;
     for address in (stack..stack_end).step_by(PAGE_BYTES as usize) {
         assert!(pages.at(address).is_some_and(|page| page.writable));
     }
     assert_eq!(pages.at(stack_end), None);
 
-    // Physical memory: 4 GiB whole.
+    // Physical memory: all of the first 4 GiB.
     let mut address = 0;
     while address < 4 * GIB {
         let page = pages
-            .at(places.physical.first + address)
+            .at(space.physical.first + address)
             .expect("physical memory is mapped");
         assert_eq!(page.phys, address, "{page:x?}");
         assert!(page.writable);
@@ -134,10 +137,10 @@ fn of_the_higher_half() {
     tables_are_right("higher_half_no_at", &[]);
 }
 
-/// Everything elsewhere: in the higher half, across the borders of tables, and
-/// where physical memory cannot have pages of 1 GiB.
+/// Requested addresses: in the higher half, across the boundaries of page tables,
+/// and where physical memory cannot use pages of 1 GiB.
 #[test]
-fn of_a_kernel_that_asks_for_places() {
+fn of_a_kernel_that_requests_addresses() {
     let manifest = Manifest {
         stack_pages: Some(1500),
         stack_address: Some(0xffff_9000_3fff_f000),
@@ -146,7 +149,8 @@ fn of_a_kernel_that_asks_for_places() {
         ..Manifest::default()
     };
     let large_pages = ["-m", "6G", "-cpu", "qemu64,+pdpe1gb"];
-    let (mut machine, pages, _disk) = tables_as_asked("release/siso_os", &manifest, &large_pages);
+    let (mut machine, pages, _disk) =
+        tables_follow_manifest("release/siso_os", &manifest, &large_pages);
     let high = pages.at(0xffff_a07f_ffe0_0000 + 5 * GIB);
     assert_eq!(
         high.map(|page| (page.phys, page.size)),
@@ -159,32 +163,34 @@ fn of_a_kernel_that_asks_for_places() {
         "{stack:#x}"
     );
 
-    // With room for 5 GiB only, memory above that is left out.
+    // With room for only 5 GiB, memory above that is not mapped.
     let manifest = Manifest {
         physical_memory_offset: Some(0xffff_fffe_c000_0000),
         ..Manifest::default()
     };
-    let (_machine, pages, _disk) = tables_as_asked("release/siso_os", &manifest, &["-m", "8G"]);
+    let (_machine, pages, _disk) =
+        tables_follow_manifest("release/siso_os", &manifest, &["-m", "8G"]);
     let last = pages.at(u64::MAX).expect("it is mapped");
     assert_eq!(last.phys + last.size, 5 * GIB);
 
-    // Also where what comes next begins within a large page.
+    // The same if the next range begins within a large page.
     let manifest = Manifest {
         physical_memory_offset: Some(0x180_0000_0000),
         boot_info_address: Some(0x181_4000_1000),
         ..Manifest::default()
     };
-    let (_machine, pages, _disk) = tables_as_asked("release/siso_os", &manifest, &["-m", "8G"]);
+    let (_machine, pages, _disk) =
+        tables_follow_manifest("release/siso_os", &manifest, &["-m", "8G"]);
     let last = pages.at(0x181_3fff_ffff).expect("it is mapped");
     assert_eq!(last.phys + last.size, 5 * GIB);
 
-    // With an address for the boot info alone, the stack follows.
+    // With an address only for the boot info, the stack follows it.
     let manifest = Manifest {
         stack_pages: Some(1),
         boot_info_address: Some(0xffff_ffff_ffff_c000),
         ..Manifest::default()
     };
-    tables_as_asked("seed", &manifest, &[]);
+    tables_follow_manifest("seed", &manifest, &[]);
 }
 
 #[test]
@@ -192,22 +198,25 @@ fn of_segments_that_share_pages() {
     tables_are_right("shared_page", &[]);
 }
 
-/// RAM above 4 GiB is mapped, the rest of the address space is not: QEMU has
-/// a reserved region below 1 TiB that is no memory.
+/// RAM above 4 GiB is mapped, and the rest of the address space is not: QEMU
+/// reports a reserved region below 1 TiB that is not RAM.
 #[test]
 fn of_memory_above_4_gib() {
     let (_machine, pages, _disk) = tables_are_right("release/siso_os", &["-m", "8G"]);
-    let high = 4 * GIB..9 * GIB; // 3 GiB below the hole, 5 GiB above it
+    let high = 4 * GIB..9 * GIB; // 3 GiB of RAM are below 4 GiB, 5 GiB above
     assert_eq!(
         pages.at(PHYSICAL + high.start).map(|page| page.phys),
         Some(high.start)
     );
-    assert!(pages.at(PHYSICAL + high.end - 1).is_some(), "all of it");
-    assert_eq!(pages.at(PHYSICAL + high.end), None, "and no more");
+    assert!(
+        pages.at(PHYSICAL + high.end - 1).is_some(),
+        "not all RAM is mapped"
+    );
+    assert_eq!(pages.at(PHYSICAL + high.end), None, "more is mapped");
     assert_eq!(pages.at(PHYSICAL + 1020 * GIB), None);
 }
 
-/// The same with pages of 1 GiB, which QEMU's usual CPU does not have.
+/// The same with pages of 1 GiB, which QEMU's default CPU does not support.
 #[test]
 fn of_memory_above_4_gib_in_large_pages() {
     let (_machine, pages, _disk) =
@@ -216,12 +225,12 @@ fn of_memory_above_4_gib_in_large_pages() {
     assert_eq!(page.size, GIB);
 }
 
-/// Without NX, every page is executable, but the rest holds.
+/// Without NX, every page is executable, but the mappings are the same.
 #[test]
 fn without_nx() {
     let disk = Disk::of("release/siso_os");
     let mut machine = disk.boot(&["-cpu", "qemu64,-nx"]);
-    machine.wait_for_rest(LONG).expect("it comes to rest");
+    machine.wait_for_halt(LONG).expect("the kernel halts");
     let pages = Pages::of(&mut machine);
     assert_eq!(pages.at(0), None);
     assert_eq!(pages.at(BOOT_INFO + PAGE_BYTES), None);

@@ -1,4 +1,4 @@
-//! The image does not depend on where and by whom it was built.
+//! The image does not depend on the folder or the user of the build.
 
 mod common;
 
@@ -11,22 +11,22 @@ fn run(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {words}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
     String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
-/// Copies a folder; files may be shared, as nobody changes them.
+/// Copies a folder. Files may be hard links, because nothing changes them.
 fn copy(from: &Path, to: &Path) {
     let copy = |how: &str| Command::new("cp").arg(how).arg(from).arg(to).output();
     if !copy("-al").is_ok_and(|output| output.status.success()) {
-        let _ = fs::remove_dir_all(to); // what the first try left
+        let _ = fs::remove_dir_all(to); // what the first attempt left
         run(Command::new("cp").arg("-a").arg(from).arg(to));
     }
 }
 
-/// Builds both images in a copy of the project, in a home of its own, with a
-/// toolchain and a registry of its own.
+/// Builds the images of both profiles in a copy of the project, with a separate
+/// home folder, toolchain and registry.
 fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
     let project = home.join("some/where/siso_os");
     fs::create_dir_all(&project).expect("a folder can be made");
@@ -40,7 +40,7 @@ fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
                 .arg(project.join(name)));
         }
     }
-    let _ = fs::remove_dir_all(project.join("tests/kernels/target")); // none, usually
+    let _ = fs::remove_dir_all(project.join("tests/kernels/target")); // usually absent
 
     let sysroot = PathBuf::from(run(Command::new("rustc")
         .arg("--print=sysroot")
@@ -66,11 +66,11 @@ fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
     ["dev", "release"].map(|profile| {
         let mut make = Command::new("make");
         for (name, _) in env::vars_os() {
-            // What Cargo set for this test is not a user's.
-            let word = name.to_string_lossy();
+            // Variables that Cargo set for this test.
+            let name_text = name.to_string_lossy();
             if ["CARGO", "RUST", "MAKE"]
                 .iter()
-                .any(|start| word.starts_with(start))
+                .any(|prefix| name_text.starts_with(prefix))
             {
                 make.env_remove(&name);
             }
@@ -87,16 +87,16 @@ fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
         .env("RUSTUP_HOME", &rustup)
         .env("CARGO_HOME", &cargo);
         run(&mut make);
-        fs::read(image).expect("the image is there")
+        fs::read(image).expect("the image exists")
     })
 }
 
 #[test]
-fn two_clean_builds_are_the_same() {
+fn two_clean_builds_are_identical() {
     let (one, other) = (Folder::new(), Folder::new());
     let longer = other.0.join("with/a/longer/path");
     fs::create_dir_all(&longer).expect("a folder can be made");
     let (one, other) = (build(&one.0, "one"), build(&longer, "other"));
-    assert!(one[0] != one[1], "dev and release are not the same kernel");
+    assert!(one[0] != one[1], "dev and release have the same image");
     assert!(one == other, "the images differ");
 }

@@ -1,5 +1,5 @@
-//! `siso-image test` and `run`, as Cargo calls them: what a kernel that tests
-//! itself says, and how that ends.
+//! `siso-image test` and `siso-image run`, as Cargo calls them: their output and
+//! exit status.
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 fn siso_image(arguments: &[&str], settings: &[(&str, &str)]) -> (Output, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_siso-image"))
         .args(arguments)
-        .env_remove("CARGO_MANIFEST_DIR") // of this test's own package
+        .env_remove("CARGO_MANIFEST_DIR") // set for this test's package
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .env_remove("TIMEOUT")
@@ -28,7 +28,7 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("the path is UTF-8")
 }
 
-/// A package whose `Cargo.toml` has these lines behind its name.
+/// A package whose `Cargo.toml` has these lines after its name.
 fn package(lines: &str) -> Folder {
     let folder = Folder::new();
     let manifest = format!("[package]\nname = \"os\"\nedition = \"2024\"\n{lines}\n");
@@ -38,7 +38,7 @@ fn package(lines: &str) -> Folder {
     folder
 }
 
-/// Nothing but the kernel's own words, and success.
+/// Only the kernel's output is printed, and the command succeeds.
 #[test]
 fn a_kernel_that_passes() {
     let (output, said) = siso_image(&["test", path(&kernel("tls"))], &[]);
@@ -46,9 +46,9 @@ fn a_kernel_that_passes() {
     assert_eq!(said, "tls ok\n");
 }
 
-/// Cargo's name for it makes `run` treat it as a test.
+/// `run` recognises a test by the name that Cargo gave it.
 #[test]
-fn a_kernel_named_by_cargo() {
+fn a_kernel_with_the_name_of_a_test() {
     let folder = Folder::new();
     let file = folder.0.join("tls-0123456789abcdef");
     fs::copy(kernel("tls"), &file).expect("a file can be copied");
@@ -60,7 +60,7 @@ fn a_kernel_named_by_cargo() {
 #[test]
 fn a_kernel_that_resets_the_machine() {
     let (output, said) = siso_image(&["test", path(&kernel("triple_fault"))], &[]);
-    // The status of Cargo's own harness, which Cargo does not wonder about.
+    // The exit status of the standard harness.
     assert_eq!(output.status.code(), Some(101), "{said}");
     assert!(said.starts_with("about to fault\n"), "{said}");
     assert!(said.contains("the machine was reset"), "{said}");
@@ -69,12 +69,12 @@ fn a_kernel_that_resets_the_machine() {
 #[test]
 fn a_kernel_that_hangs() {
     let limit = [("TIMEOUT", "3")];
-    let (output, said) = siso_image(&["test", path(&kernel("restless"))], &limit);
+    let (output, said) = siso_image(&["test", path(&kernel("never_halts"))], &limit);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("not done after 3 seconds"), "{said}");
+    assert!(said.contains("not finished after 3 seconds"), "{said}");
 }
 
-/// Where no kernel starts, the loader's words are shown.
+/// If no kernel starts, the loader's output is shown.
 #[test]
 fn a_machine_that_cannot_boot() {
     let settings = [("TIMEOUT", "15"), ("QEMU_FLAGS", "-cpu qemu32")];
@@ -83,7 +83,7 @@ fn a_machine_that_cannot_boot() {
     assert!(said.contains("E4 this CPU has no 64-bit mode"), "{said}");
 }
 
-/// What `[package.metadata.bootimage]` says of tests is done.
+/// The keys of `[package.metadata.bootimage]` for tests are honoured.
 #[test]
 fn the_manifests_test_keys() {
     let keys = "[package.metadata.bootimage]\n\
@@ -96,19 +96,18 @@ fn the_manifests_test_keys() {
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("tls ok"), "{said}");
     assert!(
-        said.contains("exit status is 33, that of success 35"),
+        said.contains("exit status is 33; on success it would be 35"),
         "{said}"
     );
 
     let folder = package("[package.metadata.bootimage]\ntest-timeout = 3");
     let settings = [("CARGO_MANIFEST_DIR", path(&folder.0))];
-    let (output, said) = siso_image(&["test", path(&kernel("restless"))], &settings);
+    let (output, said) = siso_image(&["test", path(&kernel("never_halts"))], &settings);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("not done after 3 seconds"), "{said}");
+    assert!(said.contains("not finished after 3 seconds"), "{said}");
 }
 
-/// What it says of running, too, even where it takes the terminal: then what
-/// is said there comes to it.
+/// The key for runs is honoured, too, even if it redirects the serial line.
 #[test]
 fn the_manifests_run_keys() {
     let keys = "[package.metadata.bootimage]\n\
@@ -129,9 +128,9 @@ fn the_manifests_run_keys() {
     assert!(said.contains("memory 23 MiB"), "{said}");
 }
 
-/// A kernel that leaves QEMU by itself: the status tells whether all is well.
+/// If a kernel exits QEMU by itself, its exit status decides.
 #[test]
-fn a_kernel_that_ends_its_run() {
+fn a_kernel_that_exits_qemu() {
     let device = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"];
     let file = kernel("tls");
     let arguments = [&["run", path(&file)], &device[..]].concat();
@@ -146,17 +145,17 @@ fn a_kernel_that_ends_its_run() {
     assert!(said.contains("QEMU's exit status is 33"), "{said}");
 }
 
-/// Without `-no-reboot` a reset begins again, until the time is over.
+/// Without `-no-reboot`, a reset boots again, until the time limit.
 #[test]
 fn a_kernel_that_may_reset_the_machine() {
     let folder = package("[package.metadata.bootimage]\ntest-no-reboot = false");
     let settings = [("CARGO_MANIFEST_DIR", path(&folder.0)), ("TIMEOUT", "6")];
     let (output, said) = siso_image(&["test", path(&kernel("triple_fault"))], &settings);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("not done after 6 seconds"), "{said}");
+    assert!(said.contains("not finished after 6 seconds"), "{said}");
 }
 
-/// Words behind the kernel are its command line, flags with one dash QEMU's.
+/// Words after the kernel are its command line; flags with one dash are QEMU's.
 #[test]
 fn flags_for_a_test() {
     let arguments = ["test", path(&kernel("tls")), "a", "--b", "-no-such-flag"].map(String::from);
@@ -166,7 +165,7 @@ fn flags_for_a_test() {
     assert!(said.contains("-no-such-flag: invalid option"), "{said}");
 }
 
-/// Options may stand anywhere, in any order.
+/// Options may be anywhere, in any order.
 #[test]
 fn options_in_any_order() {
     let folder = Folder::new();
@@ -183,19 +182,19 @@ fn options_in_any_order() {
         parts.rotate_left(1);
         let (output, said) = siso_image(&[vec!["build"], parts.concat()].concat(), &[]);
         assert!(output.status.success(), "{parts:?}: {said}");
-        fs::remove_file(&image).expect("the image was made");
+        fs::remove_file(&image).expect("the image exists");
     }
 }
 
-/// A hostile or broken manifest is one sentence.
+/// An invalid manifest is reported in one line.
 #[test]
-fn a_manifest_that_makes_no_sense() {
+fn an_invalid_manifest() {
     let folder = package("[package.metadata.bootimage]\ntest-timeout = \"soon\"");
     let settings = [("CARGO_MANIFEST_DIR", path(&folder.0))];
     let (output, said) = siso_image(&["test", path(&kernel("tls"))], &settings);
     assert!(!output.status.success(), "{said}");
     assert!(
-        said.contains("test-timeout: wants a number of seconds"),
+        said.contains("test-timeout: must be a number of seconds"),
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -208,7 +207,7 @@ fn a_manifest_that_makes_no_sense() {
     let (output, said) = siso_image(&arguments, &[]);
     assert!(!output.status.success(), "{said}");
     assert!(
-        said.contains("is a workspace's, without a package"),
+        said.contains("is the manifest of a workspace, not of a package"),
         "{said}"
     );
 }

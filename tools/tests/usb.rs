@@ -1,8 +1,8 @@
-//! Sticks are written whole, and nothing else is written to: on loop devices
-//! over files of their own.
+//! USB sticks are written completely, and disks in use are not written at all.
+//! The disks are loop devices over temporary files.
 //!
-//! What a test does to a loop device besides (mounts, for example) it does in
-//! a mount namespace of its own, which ends with it.
+//! Anything else that a test does to a loop device, such as a mount, happens in a
+//! separate mount namespace, which ends with the test.
 
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ use std::process::{Command, Output, Stdio};
 
 const KERNEL: &str = "release/siso_os";
 const MIB: usize = 1 << 20;
-/// What the disk is full of before.
+/// The previous contents of every byte of the disk.
 const OLD: u8 = 0xa5;
 /// A DOS partition table with two partitions.
 const DOS: &str = "label: dos\n 2048,2048,c\n 4096,8192,83\n";
@@ -26,7 +26,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Runs a script of the shell, which has $1, $2...
+/// Runs a shell script with the arguments $1, $2...
 fn sh(script: &str, arguments: &[&str]) -> Output {
     Command::new("sh")
         .args(["-ec", script, "sh"])
@@ -36,14 +36,14 @@ fn sh(script: &str, arguments: &[&str]) -> Output {
         .expect("the shell starts")
 }
 
-/// The same, where it must do well; returns what it said.
-fn done(script: &str, arguments: &[&str]) -> String {
+/// The same; asserts success, and returns the output.
+fn sh_ok(script: &str, arguments: &[&str]) -> String {
     let output = sh(script, arguments);
     assert!(output.status.success(), "{script}: {}", text(&output));
     text(&output).trim().into()
 }
 
-/// A loop device and the file behind it, in a folder that is removed with it.
+/// A loop device and its backing file, in a folder that is removed with it.
 struct Loop {
     device: String,
     file: PathBuf,
@@ -55,29 +55,28 @@ impl Loop {
         Loop::with(mib, "", "")
     }
 
-    /// With a partition table in the words of sfdisk, and more flags for
-    /// losetup.
+    /// With a partition table in the format of sfdisk, and more flags for losetup.
     fn with(mib: usize, table: &str, flags: &str) -> Self {
         let folder = Folder::new();
         let file = folder.0.join("stick");
         fs::write(&file, vec![OLD; mib * MIB]).expect("a file can be written");
         let path = file.to_str().expect("a plain name");
         if !table.is_empty() {
-            done(
+            sh_ok(
                 "echo \"$2\" | sfdisk --quiet --wipe always $1",
                 &[path, table],
             );
         }
         let attach = format!("losetup --partscan {flags} --find --show $1");
-        let device = done(&attach, &[path]);
+        let device = sh_ok(&attach, &[path]);
         let stick = Loop {
             device,
             file,
             folder,
         };
         if !table.is_empty() {
-            // Not every kernel reads partition tables by itself.
-            done("partx --update $1", &[&stick.device]);
+            // Some kernels do not read partition tables automatically.
+            sh_ok("partx --update $1", &[&stick.device]);
         }
         stick
     }
@@ -86,8 +85,8 @@ impl Loop {
         self.device.trim_start_matches("/dev/")
     }
 
-    /// A folder or file of the test's own beside the stick's.
-    fn beside(&self, name: &str) -> String {
+    /// The path of another file or folder in the stick's folder.
+    fn sibling(&self, name: &str) -> String {
         self.folder.0.join(name).display().to_string()
     }
 
@@ -95,15 +94,15 @@ impl Loop {
         fs::read(&self.file).expect("the file can be read")
     }
 
-    /// Types `answer` when asked whether to write.
+    /// Runs `usb` and gives `answer` to its question.
     fn usb(&self, answer: &str) -> Output {
         self.usb_after("true", answer)
     }
 
-    /// The same after a script, in a mount namespace: it has the device as $1
-    /// and an empty folder as $2.
+    /// The same after a script in a mount namespace; $1 is the device, and $2 an
+    /// empty folder.
     fn usb_after(&self, script: &str, answer: &str) -> Output {
-        let folder = self.beside("empty");
+        let folder = self.sibling("empty");
         fs::create_dir_all(&folder).expect("a folder can be made");
         let script = format!("{script}; shift 2; exec \"$@\"");
         let mut command = Command::new("unshare");
@@ -113,13 +112,15 @@ impl Loop {
         answered(command.arg(&self.device), answer)
     }
 
-    /// Is refused with this reason, though the user would want it.
+    /// Asserts that the disk is refused with this reason, even with the right
+    /// answer.
     fn refused_after(&self, script: &str, reason: &str) {
         let before = self.bytes();
         let output = self.usb_after(script, &self.device);
         assert_refused(&output, &self.device, reason);
-        // File systems begin behind their first KiB.
-        assert!(before[..1024] == self.bytes()[..1024], "it was written to");
+        // File systems begin after the first KiB.
+        let unchanged = before[..1024] == self.bytes()[..1024];
+        assert!(unchanged, "the disk was overwritten");
     }
 
     fn refused(&self, reason: &str) {
@@ -137,18 +138,18 @@ fn program() -> &'static str {
     env!("CARGO_BIN_EXE_siso-image")
 }
 
-/// Runs a command that reads an answer from a pipe.
+/// Runs a command with an answer on its standard input.
 fn answered(command: &mut Command, answer: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("it starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let _ = writeln!(stdin, "{answer}"); // it may end without a question
+        .expect("the command starts");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    let _ = writeln!(stdin, "{answer}"); // the command may end without asking
     drop(stdin);
-    child.wait_with_output().expect("it ends")
+    child.wait_with_output().expect("the command ends")
 }
 
 fn assert_refused(output: &Output, device: &str, reason: &str) {
@@ -157,7 +158,7 @@ fn assert_refused(output: &Output, device: &str, reason: &str) {
     assert_eq!(output.status.code(), Some(1), "{said}");
 }
 
-/// The kernel's image, then what was there before.
+/// Asserts that the disk has the image, followed by its previous contents.
 fn assert_written(stick: &Loop) {
     let (image, bytes) = (image(KERNEL), stick.bytes());
     assert!(bytes[..image.len()] == image, "the image is not there");
@@ -166,7 +167,7 @@ fn assert_written(stick: &Loop) {
 }
 
 #[test]
-fn files_are_no_disks() {
+fn files_are_refused() {
     let folder = Folder::new();
     let file = folder.0.join("file");
     fs::write(&file, vec![OLD; 4 * MIB]).expect("a file can be written");
@@ -176,11 +177,11 @@ fn files_are_no_disks() {
         let output = answered(&mut command, device);
         assert_refused(&output, device, "is not a disk: not a block device");
     }
-    assert!(fs::read(&file).expect("it is there") == vec![OLD; 4 * MIB]);
+    assert!(fs::read(&file).expect("the file can be read") == vec![OLD; 4 * MIB]);
 }
 
 #[test]
-fn devices_that_are_not_there() {
+fn missing_devices_are_refused() {
     let mut command = Command::new(program());
     command.arg("usb").arg(kernel(KERNEL)).arg("/dev/nothing");
     let output = answered(&mut command, "y");
@@ -188,8 +189,7 @@ fn devices_that_are_not_there() {
     assert_refused(&output, "/dev/nothing", reason);
 }
 
-/// Their names begin with the module's, so that `--skip on_loop_devices::`
-/// leaves them out.
+/// A module, so that `--skip on_loop_devices::` skips these tests.
 mod on_loop_devices {
     use super::*;
 
@@ -209,8 +209,8 @@ mod on_loop_devices {
         for line in [
             format!("{}: {}, 8 MiB", stick.device, stick.file.display()),
             "its first 1 MiB will be overwritten".into(),
-            format!("  {name}p1 is lost: 1 MiB"),
-            format!("  {name}p2 is lost: 4 MiB"),
+            format!("  {name}p1 will be lost: 1 MiB"),
+            format!("  {name}p2 will be lost: 4 MiB"),
             format!("To write to it, type {}: ", stick.device),
             "1 of 1 MiB written\n1 of 1 MiB compared\n".into(),
             format!("{}: written and compared\n", stick.device),
@@ -220,18 +220,22 @@ mod on_loop_devices {
         assert!(!said.contains("GPT"), "{said}");
         assert_written(&stick);
         let disk = Disk::new(&stick.bytes());
-        let screen = disk.boot(&[]).wait_for_rest(LONG).expect("it rests");
+        let screen = disk
+            .boot(&[])
+            .wait_for_halt(LONG)
+            .expect("the kernel halts");
         assert_eq!(screen.row(0), "Hello World!", "{screen}");
     }
 
-    /// Its last sector is the image's, whatever was in it.
+    /// The image includes the stick's last sector, so there is no backup GPT to
+    /// clear.
     #[test]
     #[ignore = "needs root and loop devices"]
-    fn a_stick_of_just_the_size() {
+    fn a_stick_as_large_as_the_image() {
         let size = image(KERNEL).len();
         let stick = Loop::new(size / MIB);
         let last = "printf 'EFI PART' | dd of=$1 bs=512 seek=$2 conv=notrunc";
-        done(last, &[&stick.device, &(size / 512 - 1).to_string()]);
+        sh_ok(last, &[&stick.device, &(size / 512 - 1).to_string()]);
         let output = stick.usb(&stick.device);
         let said = text(&output);
         assert!(output.status.success(), "{said}");
@@ -241,7 +245,7 @@ mod on_loop_devices {
 
     #[test]
     #[ignore = "needs root and loop devices"]
-    fn the_backup_of_a_gpt_is_cleared() {
+    fn a_backup_gpt_is_cleared() {
         let stick = Loop::with(8, "label: gpt\n 2048,2048,L\n", "");
         let last = stick.bytes().len() - 512;
         assert_eq!(stick.bytes()[last..][..8], *b"EFI PART");
@@ -249,13 +253,13 @@ mod on_loop_devices {
         let output = stick.usb(&stick.device);
         let said = text(&output);
         assert!(output.status.success(), "{said}");
-        assert!(said.contains("The backup of its GPT, in its last sector, will be cleared"));
+        assert!(said.contains("The backup GPT in its last sector will be cleared"));
         let (bytes, end) = (stick.bytes(), image(KERNEL).len());
         assert!(bytes[..end] == image(KERNEL), "the image is not there");
         assert!(bytes[end..last] == before[end..last], "more was written");
         assert!(
             bytes[last..].iter().all(|&byte| byte == 0),
-            "the backup is there"
+            "the backup GPT was not cleared"
         );
     }
 
@@ -275,10 +279,10 @@ mod on_loop_devices {
         assert!(stick.bytes().iter().all(|&byte| byte == OLD));
     }
 
-    /// Those that call themselves removable, as a loop device does not.
+    /// Loop devices are not removable, so the test pretends that this one is.
     #[test]
     #[ignore = "needs root and loop devices"]
-    fn removable_disks_take_yes_or_no() {
+    fn removable_disks_need_only_yes() {
         let stick = Loop::new(8);
         let removable = "echo 1 >$2/1; mount --bind $2/1 /sys/class/block/${1#/dev/}/removable";
         for answer in ["", "n", "no", "yeah", &stick.device] {
@@ -313,10 +317,10 @@ mod on_loop_devices {
     #[ignore = "needs root and loop devices"]
     fn mounted_disks_are_refused() {
         let stick = Loop::new(8);
-        done("mkfs.ext4 -q -F $1", &[&stick.device]);
+        sh_ok("mkfs.ext4 -q -F $1", &[&stick.device]);
         stick.refused_after(
             "mount $1 $2",
-            &format!("is mounted on {}", stick.beside("empty")),
+            &format!("is mounted on {}", stick.sibling("empty")),
         );
     }
 
@@ -329,39 +333,43 @@ mod on_loop_devices {
             &format!(
                 "its partition {}p2 is mounted on {}",
                 stick.name(),
-                stick.beside("empty")
+                stick.sibling("empty")
             ),
         );
     }
 
-    /// Where /proc/self/mountinfo does not show it: in another namespace.
+    /// A mount in another namespace, which /proc/self/mountinfo does not show.
     #[test]
     #[ignore = "needs root and loop devices"]
-    fn the_kernel_knows_of_mounts_elsewhere() {
+    fn disks_mounted_in_another_namespace_are_refused() {
         let stick = Loop::with(8, DOS, "");
-        fs::create_dir(stick.beside("there")).expect("a folder can be made");
+        fs::create_dir(stick.sibling("mount")).expect("a folder can be made");
         let script = "mkfs.ext4 -q -F ${1}p2; mount ${1}p2 $2; echo mounted; read end";
         let mut elsewhere = Command::new("unshare")
             .args(["--mount", "sh", "-ec", script, "sh"])
-            .args([&stick.device, &stick.beside("there")])
+            .args([&stick.device, &stick.sibling("mount")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("it starts");
+            .expect("unshare starts");
         let mut line = String::new();
-        let stdout = elsewhere.stdout.take().expect("a pipe");
+        let stdout = elsewhere.stdout.take().expect("stdout is a pipe");
         let _ = BufReader::new(stdout).read_line(&mut line);
         let output = stick.usb(&stick.device);
         drop(elsewhere.stdin.take());
         let _ = elsewhere.wait();
         assert_eq!(line, "mounted\n");
-        assert_refused(&output, &stick.device, "is in use, says the kernel");
+        assert_refused(
+            &output,
+            &stick.device,
+            "is in use, according to the operating system",
+        );
     }
 
     #[test]
     #[ignore = "needs root and loop devices"]
     fn swap_is_refused() {
-        /// Ends what `swapon` began, before the loop device goes.
+        /// Ends the use as swap before the loop device is detached.
         struct Swap(String);
         impl Drop for Swap {
             fn drop(&mut self) {
@@ -370,19 +378,19 @@ mod on_loop_devices {
         }
         let stick = Loop::with(8, DOS, "");
         let partition = Swap(format!("{}p2", stick.device));
-        done("mkswap -q $1; swapon $1", &[&partition.0]);
+        sh_ok("mkswap -q $1; swapon $1", &[&partition.0]);
         let reason = format!("its partition {}p2 is used as swap", stick.name());
         stick.refused(&reason);
         drop(partition);
 
         let stick = Loop::new(8);
         let disk = Swap(stick.device.clone());
-        done("mkswap -q $1; swapon $1", &[&disk.0]);
+        sh_ok("mkswap -q $1; swapon $1", &[&disk.0]);
         stick.refused("is used as swap");
         drop(disk);
     }
 
-    /// And such a loop device over another disk is no way around.
+    /// Neither a disk that a loop device uses nor that loop device is accepted.
     #[test]
     #[ignore = "needs root and loop devices"]
     fn disks_under_loop_devices_are_refused() {
@@ -390,7 +398,7 @@ mod on_loop_devices {
         for suffix in ["", "p2"] {
             let below = format!("{}{suffix}", stick.device);
             let above = Loop {
-                device: done("losetup --find --show $1", &[&below]),
+                device: sh_ok("losetup --find --show $1", &[&below]),
                 file: stick.file.clone(),
                 folder: Folder::new(),
             };
@@ -398,13 +406,13 @@ mod on_loop_devices {
                 "" => String::new(),
                 _ => format!("its partition {}{suffix} ", stick.name()),
             };
-            stick.refused(&format!("{subject}is held by {}", above.name()));
+            stick.refused(&format!("{subject}is in use by {}", above.name()));
             above.refused(&format!("is a loop device over another disk, {below}"));
         }
     }
 
-    /// As the device mapper, RAID and LVM tell it. The folder is made up: not
-    /// every kernel has one of these.
+    /// Disks that the device mapper, RAID or LVM uses. The test simulates the
+    /// folder `holders`, because not every kernel supports one of these.
     #[test]
     #[ignore = "needs root and loop devices"]
     fn disks_with_holders_are_refused() {
@@ -420,22 +428,22 @@ mod on_loop_devices {
                 "mkdir -p $2/{}; mount --bind $2 /sys/class/block/${{1#/dev/}}{part}/holders",
                 other.name()
             );
-            stick.refused_after(&script, &format!("{subject}is held by {}", other.name()));
+            stick.refused_after(&script, &format!("{subject}is in use by {}", other.name()));
         }
     }
 
-    /// In a root folder of its own: no test names the machine's.
+    /// In a separate root folder: no test uses the host's own root disk.
     #[test]
     #[ignore = "needs root and loop devices"]
     fn the_disk_of_the_root_file_system_is_refused() {
         let stick = Loop::with(8, DOS, "");
         stick.refused_after(
             &format!("p=${{1}}p2; {NEW_ROOT}"),
-            "holds the root file system",
+            "contains the root file system",
         );
     }
 
-    /// The same with another device between them, as LVM would be.
+    /// The same with another device in between, as with LVM.
     #[test]
     #[ignore = "needs root and loop devices"]
     fn a_disk_below_the_root_file_system_is_refused() {
@@ -445,11 +453,11 @@ mod on_loop_devices {
             mapper.name(),
             mapper.device
         );
-        stick.refused_after(&script, "holds the root file system");
+        stick.refused_after(&script, "contains the root file system");
     }
 
-    /// Goes on with the file system of $p as the root, in which the folders
-    /// of the machine's root are mounted.
+    /// Continues with the file system of $p as the root, in which the host's
+    /// folders are mounted.
     const NEW_ROOT: &str = "\
         mkfs.ext4 -q -F $p
         mkdir $2/root
@@ -476,31 +484,32 @@ mod on_loop_devices {
         let file = File::options()
             .write(true)
             .open(&stick.file)
-            .expect("it opens");
-        file.set_len(MIB as u64 - 512).expect("it can be shortened");
-        done("losetup --set-capacity $1", &[&stick.device]);
-        stick.refused("holds 1023 KiB, the image has 1 MiB");
+            .expect("the file can be opened");
+        file.set_len(MIB as u64 - 512)
+            .expect("the file can be truncated");
+        sh_ok("losetup --set-capacity $1", &[&stick.device]);
+        stick.refused("holds 1023 KiB, but the image has 1 MiB");
     }
 
-    /// The BIOS would number other sectors than the loader.
+    /// The BIOS would count larger sectors than the loader.
     #[test]
     #[ignore = "needs root and loop devices"]
     fn disks_with_larger_sectors_are_refused() {
         let stick = Loop::with(8, "", "--sector-size 4096");
-        stick.refused("has sectors of 4096 bytes; the loader reads those of 512");
+        stick.refused("has sectors of 4096 bytes; the loader supports only 512");
     }
 
     #[test]
     #[ignore = "needs root and loop devices"]
-    fn who_may_not_write_is_told_who_may() {
+    fn without_permission_the_error_suggests_sudo() {
         let stick = Loop::new(8);
         let copy = |from: &Path| {
-            let to = stick.beside(
+            let to = stick.sibling(
                 from.file_name()
                     .and_then(|name| name.to_str())
                     .expect("a name"),
             );
-            fs::copy(from, &to).expect("it can be copied");
+            fs::copy(from, &to).expect("the file can be copied");
             to
         };
         let (program, kernel) = (copy(Path::new(program())), copy(&kernel(KERNEL)));
@@ -511,13 +520,13 @@ mod on_loop_devices {
             .gid(65534);
         let output = answered(&mut command, &stick.device);
         let reason = format!(
-            "only root may write to it: sudo {program} usb {kernel} {}",
+            "only root can write to it; run: sudo {program} usb {kernel} {}",
             stick.device
         );
         assert_refused(&output, &stick.device, &reason);
     }
 
-    /// The file behind the disk is larger than the file system it lies on.
+    /// The backing file is larger than the file system that contains it.
     #[test]
     #[ignore = "needs root and loop devices"]
     fn a_disk_that_fails_midway() {
@@ -528,7 +537,7 @@ mod on_loop_devices {
             truncate --size 64M $1/stick
             losetup --find --show $1/stick";
         let path = folder.0.to_str().expect("a plain name");
-        let device = done("exec unshare --mount sh -ec \"$1\" sh $2", &[script, path]);
+        let device = sh_ok("exec unshare --mount sh -ec \"$1\" sh $2", &[script, path]);
         let stick = Loop {
             device,
             file,
@@ -542,7 +551,7 @@ mod on_loop_devices {
         let output = answered(&mut command, &stick.device);
         let said = text(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
-        let reason = "writing failed at byte 4194304, do not boot from it: ";
+        let reason = "writing failed at byte 4194304; do not boot from it: ";
         assert!(
             said.contains(&format!("siso-image: {}: {reason}", stick.device)),
             "{said}"

@@ -1,4 +1,4 @@
-//! Makes the payload: as many MiB as the package's name says.
+//! Generates the payload: as many MiB as the package's name says.
 
 #[path = "src/generator.rs"]
 mod generator;
@@ -17,6 +17,6 @@ fn main() -> io::Result<()> {
     for word in Words::new().take(bytes / size_of::<u64>()) {
         file.write_all(&word.to_le_bytes())?;
     }
-    println!("cargo::rerun-if-env-changed=CARGO_PKG_NAME"); // only with this script
+    println!("cargo::rerun-if-env-changed=CARGO_PKG_NAME"); // and only if this script changes
     file.flush()
 }

@@ -1,23 +1,23 @@
-//! The heap: pages of its own, and an allocator that hands them out.
+//! The heap: its pages, and the allocator that manages them.
 
 use linked_list_allocator::LockedHeap;
 use x86_64::VirtAddr;
 use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{FrameAllocator, Mapper, Page, PageTableFlags, Size4KiB};
 
-/// Where the heap begins.
+/// The address of the heap.
 pub const HEAP_START: u64 = 0x4444_4444_0000;
-/// How many bytes it has.
+/// The size of the heap in bytes.
 pub const HEAP_SIZE: usize = 100 * 1024;
 
 #[global_allocator]
 static ALLOCATOR: LockedHeap = LockedHeap::empty();
 
-/// Maps the heap and opens it; to be called once.
+/// Maps and initializes the heap; to be called once.
 ///
 /// # Errors
 ///
-/// The pages are mapped already, or there are not enough frames.
+/// The pages are already mapped, or there are not enough frames.
 pub fn init_heap(
     mapper: &mut impl Mapper<Size4KiB>,
     frames: &mut impl FrameAllocator<Size4KiB>,
@@ -33,10 +33,10 @@ pub fn init_heap(
             .allocate_frame()
             .ok_or(MapToError::FrameAllocationFailed)?;
         let flags = PageTableFlags::PRESENT | PageTableFlags::WRITABLE;
-        // SAFETY: page and frame are new, so nobody sees anything change.
+        // SAFETY: page and frame are unused, so no existing mapping changes.
         unsafe { mapper.map_to(page, frame, flags, frames)?.flush() };
     }
-    // SAFETY: these pages have just been mapped, and a second call fails there.
+    // SAFETY: these pages were just mapped, and a second call would have failed.
     unsafe { ALLOCATOR.lock().init(start.as_mut_ptr(), HEAP_SIZE) };
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Segments: a code segment, and a task state that has a stack of its own for
-//! double faults, so that they can be handled when the usual stack is full.
+//! Segments: a code segment, and a task state segment with a separate stack for
+//! double faults, so that they can be handled when the normal stack is full.
 
 use core::cell::UnsafeCell;
 use core::ops::Range;
@@ -10,7 +10,7 @@ use x86_64::instructions::tables::load_tss;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::tss::TaskStateSegment;
 
-/// Which of the task state's stacks a double fault is handled on.
+/// Index of the stack for double faults in the interrupt stack table.
 pub const DOUBLE_FAULT_IST_INDEX: u16 = 0;
 
 const STACK_BYTES: usize = 5 * 4096;
@@ -18,7 +18,7 @@ const STACK_BYTES: usize = 5 * 4096;
 #[repr(align(16))]
 struct Stack(UnsafeCell<[u8; STACK_BYTES]>);
 
-// SAFETY: no code touches it; the CPU does, when it handles a double fault.
+// SAFETY: no code accesses it; only the CPU does, when it handles a double fault.
 unsafe impl Sync for Stack {}
 
 static DOUBLE_FAULT_STACK: Stack = Stack(UnsafeCell::new([0; STACK_BYTES]));
@@ -43,17 +43,17 @@ lazy_static! {
     };
 }
 
-/// Where the double fault's stack lies.
+/// The address range of the stack for double faults.
 pub fn double_fault_stack() -> Range<VirtAddr> {
     let start = VirtAddr::from_ptr(DOUBLE_FAULT_STACK.0.get());
     start..start + STACK_BYTES as u64
 }
 
-/// Replaces the loader's descriptors by ours.
+/// Replaces the loader's descriptors with this kernel's.
 pub fn init() {
     let (gdt, selectors) = &*GDT;
     gdt.load();
-    // SAFETY: both selectors are of the table that has just been loaded.
+    // SAFETY: both selectors belong to the table that was just loaded.
     unsafe {
         CS::set_reg(selectors.code);
         load_tss(selectors.tss);

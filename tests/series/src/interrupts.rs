@@ -1,4 +1,4 @@
-//! Exceptions, and the interrupts of the timer and the keyboard.
+//! Exceptions, and the timer and keyboard interrupts.
 
 use crate::{gdt, keyboard, println};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,16 +9,16 @@ use x86_64::instructions::hlt;
 use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::{InterruptDescriptorTable, InterruptStackFrame, PageFaultErrorCode};
 
-/// How fast the BIOS has set the timer: 18.2 ticks a second.
+/// The timer frequency that the BIOS set: 18.2 ticks per second.
 pub const TICKS_PER_SECOND: u64 = 18;
 
-/// The first of the 16 vectors of hardware: those below are exceptions.
+/// The first of the 16 vectors of hardware interrupts; those below are exceptions.
 const PIC_OFFSET: u8 = 32;
 const TIMER: u8 = PIC_OFFSET;
 const KEYBOARD: u8 = PIC_OFFSET + 1;
 
 static PICS: Mutex<ChainedPics> = {
-    // SAFETY: these vectors are nobody else's.
+    // SAFETY: nothing else uses these vectors.
     let pics = unsafe { ChainedPics::new_contiguous(PIC_OFFSET) };
     Mutex::new(pics)
 };
@@ -39,11 +39,11 @@ lazy_static! {
     };
 }
 
-/// Loads the handlers and sets up the interrupt controllers. Interrupts that
-/// the BIOS left masked stay so.
+/// Loads the handlers and initializes the interrupt controllers. Interrupts that
+/// the BIOS left masked stay masked.
 pub fn init() {
     IDT.load();
-    // SAFETY: all vectors that the BIOS lets through have handlers.
+    // SAFETY: all interrupts that the BIOS left unmasked have handlers.
     unsafe { PICS.lock().initialize() };
 }
 
@@ -52,7 +52,7 @@ pub fn ticks() -> u64 {
     TICKS.load(Relaxed)
 }
 
-/// Sleeps until the timer has ticked some times more.
+/// Sleeps until the timer has ticked `count` more times.
 pub fn wait_for_ticks(count: u64) {
     let end = ticks() + count;
     while ticks() < end {
@@ -84,7 +84,7 @@ extern "x86-interrupt" fn key(_frame: InterruptStackFrame) {
 }
 
 fn end_of_interrupt(vector: u8) {
-    // SAFETY: it is the vector of the interrupt that is being handled.
+    // SAFETY: this is the vector of the interrupt being handled.
     unsafe { PICS.lock().notify_end_of_interrupt(vector) };
 }
 

@@ -1,4 +1,4 @@
-//! The keyboard: what a key means, and a key that nobody has to press.
+//! The keyboard: decodes keys, and simulates a key press.
 
 use crate::{interrupts, print};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -11,9 +11,9 @@ const DATA: u16 = 0x60;
 const STATUS: u16 = 0x64;
 const COMMAND: u16 = 0x64;
 
-/// The controller has not yet taken what was last written to it.
+/// The controller has not yet read the last byte written to it.
 const STATUS_INPUT_FULL: u8 = 1 << 1;
-/// The next byte written comes out again as if the keyboard had sent it.
+/// The controller returns the next byte written as if the keyboard had sent it.
 const COMMAND_WRITE_OUTPUT: u8 = 0xd2;
 
 /// The scancode of the key A.
@@ -26,12 +26,12 @@ lazy_static! {
     };
 }
 
-/// 0 is no scancode.
+/// The last scancode; 0 if there is none.
 static LAST: AtomicU8 = AtomicU8::new(0);
 
-/// Takes the scancode that the interrupt is about and prints what it means.
+/// Handles the interrupt: reads the scancode and prints the character.
 pub(crate) fn interrupt() {
-    // SAFETY: reading takes the byte, which is what the handler is there for.
+    // SAFETY: reading removes the byte, which is the handler's task.
     let scancode: u8 = unsafe { Port::new(DATA).read() };
     LAST.store(scancode, Relaxed);
     let mut decoder = DECODER.lock();
@@ -53,7 +53,7 @@ pub fn wait_for_scancode() -> Option<u8> {
     None
 }
 
-/// Has the keyboard controller deliver a scancode, with an interrupt, as if a
+/// Makes the keyboard controller deliver a scancode with an interrupt, as if a
 /// key had been pressed.
 pub fn inject(scancode: u8) {
     write(COMMAND, COMMAND_WRITE_OUTPUT);
@@ -62,8 +62,8 @@ pub fn inject(scancode: u8) {
 
 fn write(port: u16, byte: u8) {
     let mut status = Port::<u8>::new(STATUS);
-    // SAFETY: reading the status changes nothing, and the controller is ready
-    // for a byte that asks for no more than an interrupt.
+    // SAFETY: reading the status has no side effects. The controller is ready,
+    // and the byte only causes an interrupt.
     unsafe {
         while status.read() & STATUS_INPUT_FULL != 0 {}
         Port::new(port).write(byte);

@@ -1,9 +1,9 @@
-//! A kernel of several modules, as a reader of the series "Writing an OS in
-//! Rust" has it at the end of the posts: exceptions and hardware interrupts,
-//! page tables of its own, a heap, and tests that run inside QEMU.
+//! A kernel like the one that the series "Writing an OS in Rust" builds:
+//! exceptions and hardware interrupts, its own mappings, a heap, and tests that
+//! run inside QEMU.
 //!
-//! It is here to show that such a kernel boots as it is: nothing in it knows
-//! which loader started it. Only the `runner` in `.cargo/config.toml` differs.
+//! It shows that such a kernel boots unchanged: nothing in it depends on which
+//! loader started it. Only the `runner` in `.cargo/config.toml` differs.
 
 #![no_std]
 #![cfg_attr(test, no_main)]
@@ -28,23 +28,23 @@ use core::any::type_name;
 use core::panic::PanicInfo;
 use x86_64::instructions::{hlt, port::Port};
 
-/// Sets up descriptors and interrupts, and lets the interrupts in.
+/// Initializes descriptors and interrupts, and enables interrupts.
 pub fn init() {
     gdt::init();
     interrupts::init();
     x86_64::instructions::interrupts::enable();
 }
 
-/// Rests for ever; interrupts are still served.
+/// Halts forever; interrupts are still handled.
 pub fn hlt_loop() -> ! {
     loop {
         hlt();
     }
 }
 
-/// A test that says its name before it runs, and `[ok]` behind it.
+/// A test that prints its name before it runs, and `[ok]` after it.
 pub trait Testable {
-    /// Runs the test; one that fails panics.
+    /// Runs the test; panics if it fails.
     fn run(&self);
 }
 
@@ -65,26 +65,26 @@ pub fn test_runner(tests: &[&dyn Testable]) {
     exit_qemu(QemuExitCode::Success);
 }
 
-/// What a test does when it panics.
+/// Handles the panic of a failed test.
 pub fn test_panic_handler(info: &PanicInfo) -> ! {
     serial_println!("[failed]\n\nError: {info}\n");
     exit_qemu(QemuExitCode::Failed)
 }
 
-/// What to write to the device `isa-debug-exit`: for a value of n, QEMU's own
-/// status is (n << 1) | 1.
+/// A value for the device `isa-debug-exit`: for a value of n, QEMU's exit status
+/// is (n << 1) | 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum QemuExitCode {
-    /// All is well: QEMU's status is 33.
+    /// Success: QEMU's exit status is 33.
     Success = 0x10,
-    /// Something is not: QEMU's status is 35.
+    /// Failure: QEMU's exit status is 35.
     Failed = 0x11,
 }
 
-/// Ends QEMU; without that device, rests.
+/// Exits QEMU; halts if there is no such device.
 pub fn exit_qemu(code: QemuExitCode) -> ! {
-    // SAFETY: nothing else is at this port, and QEMU's device only ends QEMU.
+    // SAFETY: no other device uses this port, and QEMU's device only ends QEMU.
     unsafe { Port::new(0xf4).write(code as u32) };
     hlt_loop()
 }

@@ -1,4 +1,4 @@
-//! Boots, does what each of the modules is there for, and comes to rest.
+//! Exercises each of the modules, then halts.
 
 #![no_std]
 #![no_main]
@@ -16,7 +16,7 @@ use series::{allocator, interrupts, keyboard, vga_buffer};
 use x86_64::VirtAddr;
 use x86_64::structures::paging::{OffsetPageTable, Page, Translate};
 
-/// Prints a line on the screen and to the host.
+/// Prints a line to the screen and to the serial port.
 macro_rules! report {
     ($($arg:tt)*) => {{
         series::println!($($arg)*);
@@ -41,7 +41,7 @@ fn kernel_main(boot_info: &'static BootInfo) -> ! {
     let offset = VirtAddr::new(boot_info.physical_memory_offset);
     // SAFETY: the loader maps all of physical memory at this offset.
     let mut mapper = unsafe { memory::init(offset) };
-    // SAFETY: the loader's memory map is true, and this is its only user.
+    // SAFETY: the loader's memory map is correct, and this is its only user.
     let mut frames = unsafe { BootInfoFrameAllocator::init(&boot_info.memory_map) };
     translate(&mapper, boot_info);
     map(&mut mapper, &mut frames);
@@ -60,7 +60,7 @@ fn timer() {
 fn key() {
     keyboard::inject(keyboard::SCANCODE_A);
     let scancode = keyboard::wait_for_scancode().expect("a key was pressed");
-    series::println!(); // behind the character that the key has printed
+    series::println!(); // end the line of the character that the key printed
     report!("keyboard: scancode {scancode:#x}");
 }
 
@@ -84,7 +84,7 @@ fn translate(mapper: &OffsetPageTable, boot_info: &BootInfo) {
 }
 
 fn map(mapper: &mut OffsetPageTable, frames: &mut BootInfoFrameAllocator) {
-    // The tables for the first page are there, as the screen is near it.
+    // The page table for page 0 already exists: it also maps the screen.
     let page = Page::containing_address(VirtAddr::new(0));
     memory::map_to_screen(page, mapper, &mut EmptyFrameAllocator).expect("page 0 can be mapped");
     assert!(memory::write_new(page, 16), "page 0 is not the screen");

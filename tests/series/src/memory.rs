@@ -1,5 +1,5 @@
-//! Page tables, seen through the mapping of physical memory, and the frames
-//! that the memory map says are free.
+//! The page tables, accessed through the mapping of physical memory, and the
+//! usable frames in the memory map.
 
 use crate::vga_buffer;
 use bootloader::bootinfo::{MemoryMap, MemoryRegion, MemoryRegionType};
@@ -11,33 +11,33 @@ use x86_64::structures::paging::{
 };
 use x86_64::{PhysAddr, VirtAddr};
 
-/// The page tables that are in use.
+/// The active page tables.
 ///
 /// # Safety
 ///
-/// All of physical memory must be mapped at this offset, and the tables must
-/// be nobody else's as long as the result lives.
+/// All of physical memory must be mapped at this offset, and nothing else may use
+/// the tables while the result is alive.
 pub unsafe fn init(physical_memory_offset: VirtAddr) -> OffsetPageTable<'static> {
-    let (level_4, _) = Cr3::read();
-    let table = physical_memory_offset + level_4.start_address().as_u64();
+    let (pml4, _) = Cr3::read();
+    let table = physical_memory_offset + pml4.start_address().as_u64();
     let table: *mut PageTable = table.as_mut_ptr();
-    // SAFETY: the caller vouches for the mapping, and that there is no other.
+    // SAFETY: the caller guarantees the mapping and exclusive access.
     unsafe { OffsetPageTable::new(&mut *table, physical_memory_offset) }
 }
 
-/// Hands out the usable frames of the loader's memory map, in its order.
+/// Allocates the usable frames of the loader's memory map in order.
 pub struct BootInfoFrameAllocator {
     regions: slice::Iter<'static, MemoryRegion>,
     frames: Range<u64>,
 }
 
 impl BootInfoFrameAllocator {
-    /// Begins with the first usable frame.
+    /// Starts with the first usable frame.
     ///
     /// # Safety
     ///
-    /// What the map calls usable must be unused, and no other allocator may
-    /// hand it out.
+    /// The frames that the map calls usable must be unused, and no other allocator
+    /// may allocate them.
     pub unsafe fn init(memory_map: &'static MemoryMap) -> Self {
         Self {
             regions: memory_map.iter(),
@@ -46,7 +46,7 @@ impl BootInfoFrameAllocator {
     }
 }
 
-// SAFETY: the map's regions do not overlap, so no frame comes twice.
+// SAFETY: the regions do not overlap, so no frame is allocated twice.
 unsafe impl FrameAllocator<Size4KiB> for BootInfoFrameAllocator {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
         loop {
@@ -60,10 +60,10 @@ unsafe impl FrameAllocator<Size4KiB> for BootInfoFrameAllocator {
     }
 }
 
-/// Has no frames, for mappings that should need none.
+/// Has no frames; for mappings that should not need any.
 pub struct EmptyFrameAllocator;
 
-// SAFETY: what is never handed out is never handed out twice.
+// SAFETY: it never allocates a frame.
 unsafe impl FrameAllocator<Size4KiB> for EmptyFrameAllocator {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
         None
@@ -74,7 +74,7 @@ unsafe impl FrameAllocator<Size4KiB> for EmptyFrameAllocator {
 ///
 /// # Errors
 ///
-/// The page is mapped already, or a table is needed and there is no frame.
+/// The page is already mapped, or a page table is needed and there is no frame.
 pub fn map_to_screen(
     page: Page,
     mapper: &mut impl Mapper<Size4KiB>,
@@ -82,23 +82,24 @@ pub fn map_to_screen(
 ) -> Result<(), MapToError<Size4KiB>> {
     let screen = PhysFrame::containing_address(PhysAddr::new(vga_buffer::ADDRESS));
     let flags = PageTableFlags::PRESENT | PageTableFlags::WRITABLE;
-    // SAFETY: the screen is no memory of Rust's; it may be mapped twice.
+    // SAFETY: the screen is not memory that Rust manages, so it may be mapped twice.
     let mapped = unsafe { mapper.map_to(page, screen, flags, frames) };
     mapped.map(|flush| flush.flush())
 }
 
-/// Writes `New!`, black on white, to the right end of a row of the screen
-/// through a page that is mapped to it; says whether it is there to see.
+/// Writes `New!`, black on white, at the right end of a row of the screen,
+/// through a page that is mapped to it. Returns whether the screen shows it.
 pub fn write_new(page: Page, row: usize) -> bool {
     let cells = b"New!".map(|byte| u16::from_le_bytes([byte, 0xf0]));
     let column = vga_buffer::COLUMNS - cells.len();
     let start: *mut u16 = page.start_address().as_mut_ptr();
-    let mut seen = true;
+    let mut shown = true;
     for (column, cell) in (column..).zip(cells) {
-        let there = start.wrapping_add(row * vga_buffer::COLUMNS + column);
-        // SAFETY: the page is mapped to the screen, 4,000 bytes of its 4,096.
-        unsafe { there.write_volatile(cell) };
-        seen &= vga_buffer::get(row, column) == cell;
+        let pointer = start.wrapping_add(row * vga_buffer::COLUMNS + column);
+        // SAFETY: the page is mapped to the screen, which takes 4,000 of its 4,096
+        // bytes.
+        unsafe { pointer.write_volatile(cell) };
+        shown &= vga_buffer::get(row, column) == cell;
     }
-    seen
+    shown
 }

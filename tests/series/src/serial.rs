@@ -1,4 +1,4 @@
-//! The first serial port, which QEMU passes on to the host.
+//! The first serial port, which QEMU forwards to the host.
 
 use core::fmt::{Arguments, Write};
 use lazy_static::lazy_static;
@@ -10,17 +10,18 @@ const COM1: u16 = 0x3f8;
 
 lazy_static! {
     static ref SERIAL1: Mutex<SerialPort> = {
-        // SAFETY: a PC has its first serial port there, and only we use it.
+        // SAFETY: this is the address of a PC's first serial port, and nothing
+        // else uses it.
         let mut port = unsafe { SerialPort::new(COM1) };
         port.init();
         Mutex::new(port)
     };
 }
 
-/// For the macros: they alone should call it.
+/// To be called by the macros only.
 #[doc(hidden)]
 pub fn _print(arguments: Arguments) {
-    // An interrupt that prints must not find the port locked.
+    // An interrupt handler that prints must not find the port locked.
     without_interrupts(|| {
         let result = SERIAL1.lock().write_fmt(arguments);
         result.expect("the serial port takes all bytes");

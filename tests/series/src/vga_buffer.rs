@@ -1,10 +1,10 @@
-//! The screen in text mode: new lines come in at the bottom.
+//! The screen in text mode: new lines appear at the bottom.
 
 use core::fmt::{self, Arguments, Write};
 use spin::Mutex;
 use x86_64::instructions::interrupts::without_interrupts;
 
-/// Where the screen is, both physically and in the loader's page tables.
+/// The address of the screen, both physical and virtual.
 pub const ADDRESS: u64 = 0xb8000;
 /// Characters in a row.
 pub const COLUMNS: usize = 80;
@@ -71,16 +71,17 @@ fn set(row: usize, column: usize, cell: u16) {
     unsafe { pointer(row, column).write_volatile(cell) }
 }
 
-/// What is on the screen: the character in the low byte, its colour above.
+/// A cell of the screen: the character in the low byte, its colours in the high
+/// byte.
 pub fn get(row: usize, column: usize) -> u16 {
     // SAFETY: as in `set`.
     unsafe { pointer(row, column).read_volatile() }
 }
 
-/// For the macros: they alone should call it.
+/// To be called by the macros only.
 #[doc(hidden)]
 pub fn _print(arguments: Arguments) {
-    // An interrupt that prints must not find the screen locked.
+    // An interrupt handler that prints must not find the screen locked.
     without_interrupts(|| {
         let result = WRITER.lock().write_fmt(arguments);
         result.expect("the screen takes all text");

@@ -1,4 +1,4 @@
-//! The screen can be printed to before anything is set up.
+//! The screen can be printed to before anything is initialized.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! The heap gives what is asked of it, and takes it back.
+//! The heap allocates and frees memory.
 
 #![no_std]
 #![no_main]
@@ -15,7 +15,7 @@ use series::allocator::{self, HEAP_SIZE};
 use series::memory::{self, BootInfoFrameAllocator};
 use x86_64::VirtAddr;
 
-/// Each takes 16 bytes, so these are twice as many as there is room for.
+/// Each takes 16 bytes, so only half of these fit at once.
 const BOXES: usize = 2 * HEAP_SIZE / 16;
 
 entry_point!(main);
@@ -25,7 +25,7 @@ fn main(boot_info: &'static BootInfo) -> ! {
     let offset = VirtAddr::new(boot_info.physical_memory_offset);
     // SAFETY: the loader maps all of physical memory at this offset.
     let mut mapper = unsafe { memory::init(offset) };
-    // SAFETY: the loader's memory map is true, and this is its only user.
+    // SAFETY: the loader's memory map is correct, and this is its only user.
     let mut frames = unsafe { BootInfoFrameAllocator::init(&boot_info.memory_map) };
     allocator::init_heap(&mut mapper, &mut frames).expect("the heap can be mapped");
 
@@ -70,16 +70,16 @@ fn more_boxes_than_fit_at_once() {
 }
 
 #[test_case]
-fn more_boxes_beside_one_that_stays() {
-    let stays = Box::new(1);
+fn more_boxes_next_to_a_long_lived_one() {
+    let long_lived = Box::new(1);
     for number in 0..BOXES {
         assert_eq!(*Box::new(number), number);
     }
-    assert_eq!(*stays, 1);
+    assert_eq!(*long_lived, 1);
 }
 
 #[test_case]
-fn nearly_all_of_it_at_once() {
+fn nearly_the_whole_heap_at_once() {
     let bytes: Vec<u8> = (0..HEAP_SIZE - 1024).map(|index| index as u8).collect();
     assert!((0..).zip(&bytes).all(|(index, byte)| index as u8 == *byte));
 }

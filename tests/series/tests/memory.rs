@@ -1,4 +1,4 @@
-//! The loader's page tables and memory map, as the kernel goes on with them.
+//! The loader's page tables and memory map, as the kernel uses them.
 
 #![no_std]
 #![no_main]
@@ -35,7 +35,7 @@ fn main(boot_info: &'static BootInfo) -> ! {
     let offset = VirtAddr::new(boot_info.physical_memory_offset);
     // SAFETY: the loader maps all of physical memory at this offset.
     let mut mapper = unsafe { memory::init(offset) };
-    // SAFETY: the loader's memory map is true, and this is its only user.
+    // SAFETY: the loader's memory map is correct, and this is its only user.
     let mut frames = unsafe { BootInfoFrameAllocator::init(&boot_info.memory_map) };
     allocator::init_heap(&mut mapper, &mut frames).expect("the heap can be mapped");
     MEMORY.call_once(|| {
@@ -64,7 +64,7 @@ impl Memory {
         self.mapper.translate_addr(address)
     }
 
-    /// What the memory map says about an address, if it says one thing.
+    /// The kind of memory at an address; panics if the map is ambiguous.
     fn kind(&self, address: PhysAddr) -> Option<MemoryRegionType> {
         let frame = address.as_u64() / 4096;
         let mut holding = self.boot_info.memory_map.iter().filter(|region| {
@@ -94,18 +94,18 @@ fn known_addresses() {
 }
 
 #[test_case]
-fn what_is_in_use_is_not_usable() {
+fn memory_in_use_is_not_usable() {
     let memory = memory();
     let on_stack = 0_u8;
-    for (address, wanted) in [
+    for (address, expected) in [
         (VirtAddr::new(main as *const () as u64), Kernel),
         (VirtAddr::from_ptr(b"constant"), Kernel),
         (VirtAddr::from_ptr(&MEMORY), Kernel),
         (VirtAddr::from_ptr(&on_stack), KernelStack),
         (VirtAddr::from_ptr(memory.boot_info), BootInfoPage),
     ] {
-        let physical = memory.physical(address).expect("it is in use");
-        assert_eq!(memory.kind(physical), Some(wanted), "{address:?}");
+        let physical = memory.physical(address).expect("it is mapped");
+        assert_eq!(memory.kind(physical), Some(expected), "{address:?}");
     }
     let table = Cr3::read().0.start_address();
     assert_eq!(memory.kind(table), Some(PageTable), "{table:?}");
@@ -116,7 +116,7 @@ fn page_0_needs_no_frame() {
     let page = Page::containing_address(VirtAddr::new(0));
     let mapper = &mut memory().mapper;
     let mapped = memory::map_to_screen(page, mapper, &mut EmptyFrameAllocator);
-    mapped.expect("the tables for page 0 are there");
+    mapped.expect("the page table for page 0 exists");
     assert!(memory::write_new(page, 20));
 }
 
@@ -136,18 +136,18 @@ fn a_page_far_away() {
 }
 
 #[test_case]
-fn no_frame_comes_twice() {
+fn no_frame_is_allocated_twice() {
     let memory = memory();
     let map = &memory.boot_info.memory_map;
-    // SAFETY: its frames are only looked at.
+    // SAFETY: the frames are not used.
     let mut all = unsafe { BootInfoFrameAllocator::init(map) };
-    let mut behind_last = 1; // frame 0 is never free
+    let mut end = 1; // frame 0 is never free
     while let Some(frame) = all.allocate_frame() {
         let number = frame.start_address().as_u64() / 4096;
-        assert!(number >= behind_last, "{frame:?} comes twice");
-        behind_last = number + 1;
+        assert!(number >= end, "{frame:?} is allocated twice");
+        end = number + 1;
     }
-    assert!(behind_last > 256, "no memory above 1 MiB");
+    assert!(end > 256, "no memory above 1 MiB");
 }
 
 #[test_case]
@@ -168,7 +168,7 @@ fn frames_can_be_used() {
     for &frame in &frames {
         assert_eq!(memory.kind(PhysAddr::new(frame)), Some(Usable));
         for (word, value) in words(frame) {
-            // SAFETY: the frame is ours, and mapped with all physical memory.
+            // SAFETY: the frame was allocated above, and physical memory is mapped.
             unsafe { word.write_volatile(value) };
         }
     }

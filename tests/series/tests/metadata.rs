@@ -1,4 +1,4 @@
-//! What `[package.metadata.bootloader]` in `Cargo.toml` asks for is granted.
+//! The requests in `[package.metadata.bootloader]` of `Cargo.toml` are honoured.
 
 #![no_std]
 #![no_main]
@@ -38,7 +38,7 @@ fn boot_info() -> &'static BootInfo {
     BOOT_INFO.get().expect("main has set it")
 }
 
-/// How many pages are mapped one after the other, beginning with this one.
+/// The number of consecutive mapped pages, starting with the first.
 fn mapped(pages: impl Iterator<Item = Page>) -> u64 {
     let offset = VirtAddr::new(boot_info().physical_memory_offset);
     // SAFETY: the loader maps all of physical memory there; no table changes.
@@ -53,7 +53,7 @@ fn physical_memory_offset() {
 }
 
 #[test_case]
-fn stack_can_be_used() {
+fn stack_is_usable() {
     const BYTES: usize = 900 * 1024;
     let mut large = [0_u8; BYTES];
     for page in black_box(&mut large).chunks_mut(4096) {
@@ -63,7 +63,7 @@ fn stack_can_be_used() {
 }
 
 #[test_case]
-fn stack_is_as_large_as_asked_for() {
+fn stack_has_the_requested_size() {
     let on_stack = 0_u8;
     let here: Page<Size4KiB> = Page::containing_address(VirtAddr::from_ptr(&raw const on_stack));
     let below = mapped((0..).map(|index| here - index));

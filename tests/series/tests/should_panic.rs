@@ -1,4 +1,4 @@
-//! A panic gets to the panic handler: here that is what success looks like.
+//! A panic reaches the panic handler, which counts as success here.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! A stack that overflows runs into the loader's guard page; the double fault
-//! that follows is handled on a stack of its own.
+//! A stack overflow hits the loader's guard page; the resulting double fault is
+//! handled on a separate stack.
 
 #![no_std]
 #![no_main]
@@ -37,14 +37,14 @@ fn main(_boot_info: &'static BootInfo) -> ! {
 #[allow(unconditional_recursion)]
 fn overflow(depth: u64) {
     overflow(black_box(depth) + 1);
-    black_box(depth); // no tail call, please
+    black_box(depth); // prevents a tail call
 }
 
 extern "x86-interrupt" fn double_fault(frame: InterruptStackFrame, _error: u64) -> ! {
     let here = VirtAddr::from_ptr(&raw const frame);
     assert!(gdt::double_fault_stack().contains(&here), "{here:?}");
 
-    // The CPU could not write below the stack, where it reports the fault.
+    // CR2 is the address at which the CPU could not push, next to the stack pointer.
     let top = frame.stack_pointer.as_u64();
     let fault = Cr2::read_raw();
     assert!(fault.abs_diff(top) < 4096, "{fault:#x}, {top:#x}");

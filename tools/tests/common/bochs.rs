@@ -1,4 +1,4 @@
-//! Boots a disk image in Bochs and looks at its text memory.
+//! Boots a disk image in Bochs and reads its text memory.
 
 use super::{Folder, LONG};
 use siso_image::qemu::Screen;
@@ -9,19 +9,19 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What a run in Bochs showed.
+/// The output of a run in Bochs.
 pub struct Seen {
     pub screen: Screen,
     pub serial: String,
 }
 
-/// Boots the image until `done` is true of the serial line. `options` are
-/// more lines of Bochs's configuration, such as another CPU.
+/// Boots the image until `done` is true of the serial line's output. `options`
+/// are more lines of Bochs's configuration, such as another CPU.
 pub fn boot(image: &Path, options: &str, done: impl Fn(&str) -> bool) -> Seen {
     let folder = Folder::new();
     let file = |name: &str| folder.0.join(name);
-    // By our clock, or the half minute that the loader waits after an error
-    // is over in a moment, and this BIOS panics with no device left to boot.
+    // In real time: otherwise, the 30 seconds that the loader waits after an
+    // error would pass in a moment, and this BIOS panics if no boot device is left.
     let configuration = format!(
         "config_interface: textconfig\n\
          display_library: rfb, options=\"timeout=0\"\n\
@@ -49,7 +49,7 @@ pub fn boot(image: &Path, options: &str, done: impl Fn(&str) -> bool) -> Seen {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("Bochs starts; `make doctor` tells how to get it");
+        .expect("Bochs starts; `make doctor` shows how to install it");
     tell(&mut child, "c");
     let read = || {
         let bytes = fs::read(file("serial")).unwrap_or_default();
@@ -60,7 +60,7 @@ pub fn boot(image: &Path, options: &str, done: impl Fn(&str) -> bool) -> Seen {
         sleep(Duration::from_millis(100));
     }
 
-    // Control-C brings its debugger, which dumps memory.
+    // Control-C enters Bochs's debugger, which can dump memory.
     let interrupted = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
@@ -85,6 +85,6 @@ pub fn boot(image: &Path, options: &str, done: impl Fn(&str) -> bool) -> Seen {
 }
 
 fn tell(child: &mut Child, command: &str) {
-    let stdin = child.stdin.as_mut().expect("it is a pipe");
-    let _ = writeln!(stdin, "{command}"); // if it has ended, there is no dump
+    let stdin = child.stdin.as_mut().expect("stdin is a pipe");
+    let _ = writeln!(stdin, "{command}"); // if Bochs has ended, the dump is missing
 }

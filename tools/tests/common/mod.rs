@@ -1,8 +1,8 @@
-//! What the tests share: where things are, and machines to boot them on.
+//! What the tests share: paths, disk images, and machines.
 //!
-//! The kernels are built by `make kernels`; `make test` does that first.
+//! `make kernels` builds the kernels; `make test` includes it.
 
-#![allow(dead_code)] // no test file uses all of it
+#![allow(dead_code)] // no test file uses everything
 
 pub mod bad_bios;
 pub mod bochs;
@@ -19,38 +19,39 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Long enough for the slowest machine: a test that waits so long has failed.
+/// A time limit that is long enough for the slowest host.
 pub const LONG: Duration = Duration::from_secs(120);
-/// What the test kernels leave QEMU with when all is right: `0x10 << 1 | 1`.
+/// QEMU's exit status if a test kernel passes: `0x10 << 1 | 1`.
 pub const PASSED: i32 = 33;
-/// The device that they leave it through.
+/// The device through which the test kernels exit QEMU.
 pub const EXIT: [&str; 2] = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"];
 
-/// The project's folder.
+/// The top folder of the project.
 pub fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("tools/ is in it")
+        .expect("tools/ has a parent folder")
         .into()
 }
 
-/// A kernel's ELF file: a test kernel's name, or `dev/NAME`, `release/NAME`
-/// for our own.
+/// The ELF file of a kernel: the name of a test kernel, or `dev/NAME` or
+/// `release/NAME` for this project's kernel and the examples.
 pub fn kernel(name: &str) -> PathBuf {
     let file = top().join("target/kernels").join(name);
     assert!(
         file.exists(),
-        "{} is not there: run `make kernels`",
+        "{} does not exist: run `make kernels`",
         file.display()
     );
     file
 }
 
-/// Numbers that look random and are the same in every run.
+/// A generator of pseudo-random numbers, which are the same in every run.
 pub struct Random(pub u64);
 
 impl Random {
-    /// The next number, below this one (by Knuth's linear congruences).
+    /// The next number, which is less than `end` (Knuth's linear congruential
+    /// generator).
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self
             .0
@@ -71,11 +72,11 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // in the folder for such things
+        let _ = fs::remove_dir_all(&self.0); // temporary, so a failure is harmless
     }
 }
 
-/// A disk image in a folder of its own.
+/// A disk image in its own temporary folder.
 pub struct Disk {
     folder: Folder,
     pub path: PathBuf,
@@ -89,12 +90,12 @@ impl Disk {
         Disk { folder, path }
     }
 
-    /// A disk that boots one of the kernels.
+    /// A disk with one of the kernels.
     pub fn of(name: &str) -> Self {
         Disk::new(&image(name))
     }
 
-    /// Boots it in QEMU, with more arguments.
+    /// Boots the disk in QEMU, with more arguments.
     pub fn boot(&self, arguments: &[&str]) -> Machine {
         let disk = Machine::disk(&self.path);
         let all: Vec<&str> = disk
@@ -106,26 +107,26 @@ impl Disk {
     }
 }
 
-/// A field of stage 2's header, as the image builder filled it.
+/// A field of stage 2's header, which the image builder fills.
 pub fn field(image: &[u8], address: u64) -> usize {
     let at = (address - STAGE1_BASE) as usize;
     u32::from_le_bytes(image[at..][..4].try_into().expect("four bytes")) as usize
 }
 
-/// A row of the table that `make matrix` prints.
+/// Prints a row of the table that `make faults` shows.
 pub fn row(case: &str, expected: &str, seen: &str, emulator: &str) {
     println!("| {case} | {expected} | {seen} | {emulator} |");
 }
 
-/// An ELF file of these segments: flags, virtual and physical address, bytes in
-/// memory, of which 1 KiB at most are stored. It is entered at the first that
-/// is executable. Wherever it is entered, it resets the machine.
+/// An ELF file of these segments: flags, virtual and physical address, size in
+/// memory, of which at most 1 KiB is in the file. The entry point is the first
+/// executable segment. The kernel resets the machine, whatever its entry point.
 pub fn kernel_that_resets(segments: &[(u32, u64, u64, u64)]) -> Vec<u8> {
-    const UD2: [u8; 2] = [0x0f, 0x0b]; // with no interrupt table, that is the end
+    const UD2: [u8; 2] = [0x0f, 0x0b]; // without an interrupt table: a triple fault
     let entry = segments
         .iter()
         .find(|segment| segment.0 & 1 != 0)
-        .expect("there is code")
+        .expect("a segment is executable")
         .1;
     let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
     elf.resize(16, 0);
@@ -154,21 +155,20 @@ pub fn kernel_that_resets(segments: &[(u32, u64, u64, u64)]) -> Vec<u8> {
     elf
 }
 
-/// The bytes of a disk that boots one of the kernels.
+/// The image of one of the kernels.
 pub fn image(name: &str) -> Vec<u8> {
     let file = fs::read(kernel(name)).expect("the kernel can be read");
-    let kernel = Kernel::parse(&file, name == "writable_code").expect("the kernel is a good one");
+    let kernel = Kernel::parse(&file, name == "writable_code").expect("the kernel is valid");
     plain(&kernel).bytes
 }
 
-/// An image of a kernel that asks for nothing and is given nothing along.
+/// The image of a kernel without a manifest, options or boot modules.
 pub fn plain(kernel: &Kernel) -> Image {
     Image::new(kernel, &Manifest::default(), &Options::default()).expect("there is room for all")
 }
 
-/// Boots a test kernel that checks itself and leaves QEMU; returns what came
-/// over the serial line. Its memory is full of garbage, as in a PC that ran
-/// something else before: zeros must come from the loader.
+/// Boots a self-checking test kernel; returns its serial output. The memory is
+/// full of garbage, as after a warm start, so any zeros come from the loader.
 pub fn passes_in_garbage(name: &str) -> String {
     let folder = Folder::new();
     let garbage = folder.0.join("garbage");
@@ -190,12 +190,12 @@ pub fn passes_in_garbage(name: &str) -> String {
     )
 }
 
-/// The same with memory as QEMU gives it, all zero.
+/// The same with QEMU's default memory, which is zero.
 pub fn passes(name: &str, arguments: &[&str]) -> String {
     passes_with(name, &Disk::of(name), arguments)
 }
 
-/// The same with a disk of its own.
+/// The same with a given disk.
 pub fn passes_with(name: &str, disk: &Disk, arguments: &[&str]) -> String {
     let mut machine = disk.boot(&[&EXIT, arguments].concat());
     let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
@@ -205,13 +205,13 @@ pub fn passes_with(name: &str, disk: &Disk, arguments: &[&str]) -> String {
     serial
 }
 
-/// Boots a disk that cannot be booted; asserts that screen, serial line and
-/// port 0xE9 all say so, in these words.
+/// Boots a disk that cannot boot; asserts that screen, serial line and port 0xE9
+/// all show this error.
 pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     let mut machine = disk.boot(arguments);
     says(&mut machine, sentence);
     let screen = machine.screen().expect("QEMU shows its screen");
-    // Stage 1 writes below what the BIOS has written.
+    // Stage 1 prints below the BIOS's text.
     if !sentence.starts_with("E1") && !sentence.starts_with("E2") {
         assert_eq!(screen.row(0), "", "row 0 belongs to the kernel");
     }
@@ -227,8 +227,7 @@ pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     );
 }
 
-/// What the loader has said last of why it starts no kernel: a code, then
-/// words. Other lines may follow it.
+/// The loader's last error: a code, then a sentence. Other lines may follow it.
 pub fn refusal(serial: &str) -> Option<&str> {
     let is_refusal = |line: &&str| {
         let code = line
@@ -239,7 +238,8 @@ pub fn refusal(serial: &str) -> Option<&str> {
     serial.lines().rev().find(is_refusal)
 }
 
-/// Waits until all three channels say this, at the beginning of a line.
+/// Waits until screen, serial line and port 0xE9 show this, at the start of a
+/// line.
 pub fn says(machine: &mut Machine, sentence: &str) {
     let serial = machine.wait_for_serial(LONG, |serial| serial.contains(sentence));
     assert!(serial, "{sentence}; serial: {}", machine.serial());
@@ -248,7 +248,7 @@ pub fn says(machine: &mut Machine, sentence: &str) {
         "port: {}",
         machine.debug_port()
     );
-    // The screen is the last to be written to.
+    // The screen is written last.
     let start = Instant::now();
     loop {
         let screen = machine.screen().expect("QEMU shows its screen");

@@ -1,7 +1,7 @@
 //! Walks a guest's page tables from outside, as the CPU would.
 //!
-//! Source: Intel SDM volume 3A chapter 4.5. Rights are those of all levels
-//! together: a page is writable if every entry says so, and executable unless
+//! Source: Intel SDM volume 3A, section 4.5. The rights of all levels are
+//! combined: a page is writable if every entry permits it, and executable unless
 //! one forbids it.
 
 use siso_image::qemu::Machine;
@@ -19,13 +19,13 @@ const EFER_NXE: u64 = 1 << 11;
 pub struct Page {
     pub virt: u64,
     pub phys: u64,
-    /// Bytes: 4 KiB, 2 MiB or 1 GiB.
+    /// The size in bytes: 4 KiB, 2 MiB or 1 GiB.
     pub size: u64,
     pub writable: bool,
     pub executable: bool,
 }
 
-/// All pages that the guest has mapped, by virtual address.
+/// All pages that the guest has mapped, sorted by virtual address.
 pub struct Pages(pub Vec<Page>);
 
 impl Pages {
@@ -42,7 +42,7 @@ impl Pages {
         Pages(walk.pages)
     }
 
-    /// The page that holds a virtual address.
+    /// The page that contains a virtual address.
     pub fn at(&self, address: u64) -> Option<Page> {
         let holds = |page: &&Page| address.wrapping_sub(page.virt) < page.size;
         self.0.iter().find(holds).copied()
@@ -57,8 +57,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Walks the table at `address`, whose index stands at bit `shift` of a
-    /// virtual address; `rights` are what the entries above it leave.
+    /// Walks the table at `address`, whose index is at bit `shift` of a virtual
+    /// address; `rights` are those that the levels above permit.
     fn table(&mut self, address: u64, shift: u32, base: u64, rights: u64) {
         for (index, entry) in (0u64..).zip(self.read(address)) {
             if entry & PRESENT == 0 {

@@ -1,5 +1,5 @@
-//! A kernel written for the bootloader crate 0.9, with that crate itself: it
-//! must find all that the crate promises, and a memory map that is true.
+//! A kernel that uses the bootloader crate 0.9: everything that the crate
+//! promises must be there, and the memory map must be correct.
 
 #![no_std]
 #![no_main]
@@ -18,7 +18,7 @@ entry_point!(main);
 
 fn main(info: &'static BootInfo) -> ! {
     check_order(info);
-    // SAFETY: the offset comes from the loader, whose tables nobody changes.
+    // SAFETY: the offset comes from the loader, and its page tables do not change.
     let tables = unsafe { PageTables::new(info.physical_memory_offset) };
     check_kinds(info, &tables);
     check_screen(info);
@@ -26,7 +26,7 @@ fn main(info: &'static BootInfo) -> ! {
     support::report(env!("CARGO_PKG_NAME"))
 }
 
-/// Regions are sorted, disjoint, not empty; says what they are.
+/// Checks that regions are sorted, disjoint and not empty, and prints them.
 fn check_order(info: &BootInfo) {
     let (mut last, mut usable, mut high) = (0, 0, false);
     for region in info.memory_map.iter() {
@@ -45,7 +45,7 @@ fn check_order(info: &BootInfo) {
     assert!(high, "no usable memory above 1 MiB");
 }
 
-/// What is in use is marked as what it is.
+/// Checks that memory in use is marked with the right kind.
 fn check_kinds(info: &BootInfo, tables: &PageTables) {
     let on_stack = 0_u8;
     let in_use = [
@@ -59,12 +59,15 @@ fn check_kinds(info: &BootInfo, tables: &PageTables) {
         ("the boot info", tables.physical(info), BootInfoPage),
         ("the page table", Some(tables.root()), PageTable),
     ];
-    for (what, physical, wanted) in in_use {
+    for (what, physical, expected) in in_use {
         let Some(physical) = physical else {
             panic!("{what} is not mapped");
         };
         let kind = kind(info, physical);
-        assert!(kind == Some(wanted), "{what} at {physical:#x} is {kind:?}");
+        assert!(
+            kind == Some(expected),
+            "{what} at {physical:#x} is {kind:?}"
+        );
     }
     assert!(kind(info, 0) != Some(Usable), "frame 0 is usable");
     assert!(
@@ -80,17 +83,20 @@ fn kind(info: &BootInfo, physical: u64) -> Option<MemoryRegionType> {
     Some(region.region_type)
 }
 
-/// The screen looks alike through the mapping of physical memory.
+/// Checks that the mapping of physical memory shows the same screen.
 fn check_screen(info: &BootInfo) {
-    screen::line(format_args!("the same from both sides"));
+    screen::line(format_args!("the same through both mappings"));
     let mapped = info.physical_memory_offset + screen::ADDRESS;
     // SAFETY: the loader maps the screen twice, and nothing writes to it now.
-    let [here, there] = [screen::ADDRESS, mapped]
+    let [identity, physical] = [screen::ADDRESS, mapped]
         .map(|address| unsafe { slice::from_raw_parts(address as *const u16, screen::COLUMNS) });
-    assert!(here == there, "another screen in physical memory");
+    assert!(
+        identity == physical,
+        "physical memory shows a different screen"
+    );
 }
 
-/// Usable memory can be used: the ends of all regions keep what is written.
+/// Checks that usable memory holds what is written to both ends of each region.
 fn check_usable(info: &BootInfo, tables: &PageTables) {
     let words = || {
         let regions = info.memory_map.iter().filter(|r| r.region_type == Usable);
@@ -100,10 +106,10 @@ fn check_usable(info: &BootInfo, tables: &PageTables) {
     };
     let mapped = |physical| (info.physical_memory_offset + physical) as *mut u64;
     for physical in words() {
-        let there = tables.physical(mapped(physical));
+        let target = tables.physical(mapped(physical));
         assert!(
-            there == Some(physical),
-            "{physical:#x} is mapped to {there:x?}"
+            target == Some(physical),
+            "{physical:#x} is mapped to {target:x?}"
         );
         // SAFETY: usable memory belongs to the kernel, and it is mapped.
         unsafe { mapped(physical).write_volatile(!physical) }
@@ -111,6 +117,6 @@ fn check_usable(info: &BootInfo, tables: &PageTables) {
     for physical in words() {
         // SAFETY: as above.
         let seen = unsafe { mapped(physical).read_volatile() };
-        expect("what was written to usable memory", seen, !physical);
+        expect("a word written to usable memory", seen, !physical);
     }
 }

@@ -1,4 +1,4 @@
-//! What is in memory only must be zero, all of it, and can be used.
+//! All of .bss must be zero and writable.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! The loader's promises, one by one: what the CPU is like at entry, what the
-//! boot info says, and what is mapped where.
+//! Checks the loader's protocol point by point: the state of the CPU at entry,
+//! the boot info, and the mappings.
 
 #![no_std]
 #![no_main]
@@ -29,7 +29,7 @@ struct TableRegister {
     padding: [u16; 3],
 }
 
-/// The CPU at entry: what `_start` pushed, the last first.
+/// The state of the CPU at entry, as `_start` pushed it; the last value is first.
 #[repr(C)]
 struct Entry {
     idtr: TableRegister,
@@ -70,7 +70,7 @@ extern "C" fn _start() -> ! {
         "xor    %eax, %eax",
         "sldt   %ax",
         "push   %rax",
-        // EFER; the bases of FS, GS, and of the GS that SWAPGS brings
+        // EFER; the bases of FS and GS; KERNEL_GS_BASE
         ".irp   msr, 0xc0000080, 0xc0000100, 0xc0000101, 0xc0000102",
         "mov    $\\msr, %ecx",
         "rdmsr",
@@ -92,10 +92,10 @@ extern "C" fn _start() -> ! {
 
 extern "C" fn main(entry: &Entry) -> ! {
     check_registers(entry);
-    // SAFETY: RDI was just compared with where the boot info belongs.
+    // SAFETY: RDI was just compared with the address of the boot info.
     let info = unsafe { &*(entry.rdi as *const BootInfo) };
     check_info(info);
-    // SAFETY: the offset was just compared; nobody changes the tables.
+    // SAFETY: the offset was just compared, and the tables do not change.
     let tables = unsafe { PageTables::new(info.physical_memory_offset) };
     check_loader(entry, info, &tables);
     memory::check_pages(info, &tables);
@@ -104,20 +104,20 @@ extern "C" fn main(entry: &Entry) -> ! {
     support::report(env!("CARGO_PKG_NAME"))
 }
 
-/// Says what a register holds, and panics if it is not what it should be.
-fn register(name: &str, seen: u64, wanted: u64) {
-    serial::line(format_args!("{name} {seen:#x}"));
-    expect(name, seen, wanted);
+/// Prints a register, and panics unless it has the expected value.
+fn register(name: &str, actual: u64, expected: u64) {
+    serial::line(format_args!("{name} {actual:#x}"));
+    expect(name, actual, expected);
 }
 
-/// Whether the CPU knows pages that are not executable.
+/// Whether the CPU supports no-execute pages.
 fn has_nx() -> bool {
     __cpuid(0x8000_0001).edx & 1 << 20 != 0
 }
 
 fn check_registers(entry: &Entry) {
     let efer = EFER_LMA_LME | if has_nx() { EFER_NXE } else { 0 };
-    serial::line(format_args!("CR0 as found {:#x}", entry.cr0));
+    serial::line(format_args!("CR0 at entry {:#x}", entry.cr0));
     register("CR0", entry.cr0 & !CR0_NE_ET, CR0_PG_WP_PE);
     register("CR4", entry.cr4, CR4_PAE);
     register("EFER", entry.efer, efer);
@@ -157,9 +157,9 @@ fn check_info(info: &BootInfo) {
     register("NX flag", (flags & FLAG_NX).into(), has_nx().into());
 }
 
-/// What stays of the loader in low memory is marked as in use.
+/// Checks that what remains of the loader in low memory is marked as in use.
 fn check_loader(entry: &Entry, info: &BootInfo, tables: &PageTables) {
-    // SAFETY: RSP was compared with where the stack belongs.
+    // SAFETY: RSP was compared with the address of the stack.
     let returns_to = unsafe { *(entry.rsp as *const u64) };
     let (gdt, limit) = (entry.gdtr.base, entry.gdtr.limit);
     serial::line(format_args!(
@@ -180,9 +180,9 @@ fn check_loader(entry: &Entry, info: &BootInfo, tables: &PageTables) {
     );
 }
 
-/// The selectors of the protocol can be loaded.
+/// Checks that the selectors of the protocol can be loaded.
 fn check_selectors() {
-    // SAFETY: flat segments; SS and CS become what 64-bit code can run with.
+    // SAFETY: the segments are flat, and 64-bit code can run with these CS and SS.
     unsafe {
         asm!(
             "mov    {data:e}, %ds",

@@ -1,4 +1,4 @@
-//! What is mapped where, with which rights.
+//! Checks what is mapped where, with which rights.
 
 use crate::{has_nx, register};
 use support::boot_info::KIND_LOADER;
@@ -9,7 +9,7 @@ use support::{BootInfo, expect, serial};
 const PAGE: u64 = 4096;
 const TWO_MIB: u64 = 2 << 20;
 const FOUR_GIB: u64 = 4 << 30;
-const LEVEL_4_SLOT: u64 = 512 << 30;
+const PML4_ENTRY: u64 = 512 << 30;
 
 pub const ONE_MIB: u64 = 1 << 20;
 pub const INFO: u64 = 0x100_0000_0000;
@@ -17,7 +17,7 @@ const STACK: u64 = INFO + 2 * PAGE; // above the guard page
 pub const STACK_END: u64 = STACK + 512 * PAGE;
 pub const PHYSICAL: u64 = 0x180_0000_0000;
 
-/// Who may be mapped.
+/// What a mapped page may belong to.
 #[derive(Clone, Copy)]
 enum Owner {
     LowMemory,
@@ -27,7 +27,7 @@ enum Owner {
     Kernel,
 }
 
-/// Every page that is mapped has an owner, and the rights that it should.
+/// Checks that every mapped page has an owner and the right rights.
 pub fn check_pages(info: &BootInfo, tables: &PageTables) {
     let mut mapped = [0; 5];
     tables.for_each(&mut |page| {
@@ -35,10 +35,10 @@ pub fn check_pages(info: &BootInfo, tables: &PageTables) {
             panic!("stray page at {:#x}", page.start);
         };
         mapped[owner as usize] += page.bytes;
-        let seen = (page.writable, page.executable);
-        let wanted = (writable, executable || !has_nx());
+        let actual = (page.writable, page.executable);
+        let expected = (writable, executable || !has_nx());
         let start = page.start;
-        assert!(seen == wanted, "page {start:#x}: (w, x) is {seen:?}");
+        assert!(actual == expected, "page {start:#x}: (w, x) is {actual:?}");
     });
     let mapped = |owner| mapped[owner as usize];
     register(
@@ -57,18 +57,18 @@ pub fn check_pages(info: &BootInfo, tables: &PageTables) {
     }
 }
 
-/// Whose page it is, and whether it should be writable and executable.
+/// The owner of a page, and whether it should be writable and executable.
 fn owner(page: &Page, info: &BootInfo) -> Option<(Owner, bool, bool)> {
     let start = page.start;
     match start {
         PAGE..ONE_MIB => {
             expect("a page in low memory", page.physical, start);
-            let switch = info.kind(start) == Some(KIND_LOADER);
-            Some((Owner::LowMemory, !switch, switch))
+            let loader = info.kind(start) == Some(KIND_LOADER);
+            Some((Owner::LowMemory, !loader, loader))
         }
         INFO => Some((Owner::Info, true, false)),
         STACK..STACK_END => Some((Owner::Stack, true, false)),
-        PHYSICAL.. if start < PHYSICAL + LEVEL_4_SLOT => {
+        PHYSICAL.. if start < PHYSICAL + PML4_ENTRY => {
             expect("a page of physical memory", page.physical, start - PHYSICAL);
             Some((Owner::Physical, true, false))
         }
@@ -85,12 +85,12 @@ fn owner(page: &Page, info: &BootInfo) -> Option<(Owner, bool, bool)> {
     }
 }
 
-/// The stack can be written at both ends.
+/// Checks that the stack is writable at both ends.
 pub fn check_stack() {
     for address in [STACK, STACK_END - 8] {
         let word = address as *mut u64;
-        // SAFETY: the stack's last word, which gets what it has, and its
-        // first one, which is far from being used.
+        // SAFETY: the highest word of the stack keeps its value, and the lowest
+        // word is far below the part in use.
         unsafe {
             let value = word.read_volatile();
             word.write_volatile(value);

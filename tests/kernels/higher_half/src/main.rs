@@ -1,5 +1,5 @@
-//! A kernel in the higher half must find itself there, whole, and at 2 MiB of
-//! physical memory, whatever its ELF says about physical addresses.
+//! A kernel in the higher half must be loaded there completely, and at 2 MiB of
+//! physical memory, regardless of the physical addresses in its ELF.
 
 #![no_std]
 #![no_main]
@@ -26,12 +26,12 @@ unsafe extern "C" {
 #[unsafe(no_mangle)]
 extern "C" fn _start(info: &'static BootInfo) -> ! {
     let rip: u64;
-    // SAFETY: reading RIP changes nothing.
+    // SAFETY: reading RIP has no side effects.
     unsafe { asm!("lea {}, [rip]", out(reg) rip, options(nomem, nostack)) }
     assert!(rip > BASE, "RIP is {rip:#x}");
 
-    // SAFETY: from one symbol of the linker script to the next; nothing has
-    // written there yet.
+    // SAFETY: both symbols come from the linker script, and nothing has written
+    // there yet.
     let zeroes = unsafe { between(&raw const bss, &raw const bss_end) };
     assert!(zeroes.iter().all(|&byte| byte == 0), ".bss is not zero");
 
@@ -45,15 +45,18 @@ extern "C" fn _start(info: &'static BootInfo) -> ! {
         expect("a word written to .data", data.load(Relaxed), 0);
     }
 
-    let there = (info.physical_memory_offset + PHYSICAL) as *const u8;
-    // SAFETY: constants of the kernel, and the same through the mapping of
+    let copy = (info.physical_memory_offset + PHYSICAL) as *const u8;
+    // SAFETY: these are the kernel's constants, also seen through the mapping of
     // physical memory.
-    let (here, there) = unsafe {
-        let here = between(BASE as *const u8, &raw const rodata_end);
-        (here, slice::from_raw_parts(there, here.len()))
+    let (constants, copy) = unsafe {
+        let constants = between(BASE as *const u8, &raw const rodata_end);
+        (constants, slice::from_raw_parts(copy, constants.len()))
     };
-    assert!(!here.is_empty());
-    assert!(here == there, "other bytes at 2 MiB of physical memory");
+    assert!(!constants.is_empty());
+    assert!(
+        constants == copy,
+        "different bytes at 2 MiB of physical memory"
+    );
     support::report(env!("CARGO_PKG_NAME"))
 }
 
@@ -61,8 +64,8 @@ extern "C" fn _start(info: &'static BootInfo) -> ! {
 ///
 /// # Safety
 ///
-/// They must be mapped, and not change while they are used.
+/// The bytes must be mapped and must not change while the slice is in use.
 unsafe fn between(start: *const u8, end: *const u8) -> &'static [u8] {
-    // SAFETY: the caller promises it.
+    // SAFETY: the caller guarantees it.
     unsafe { slice::from_raw_parts(start, end.addr() - start.addr()) }
 }

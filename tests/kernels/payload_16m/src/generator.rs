@@ -1,6 +1,6 @@
-//! The same random words for the build script and for the kernel.
+//! Generates the same random words for the build script and the kernel.
 
-/// Marsaglia's and Vigna's xorshift64*, from a fixed seed.
+/// Marsaglia and Vigna's xorshift64*, with a fixed seed.
 pub struct Words(u64);
 
 impl Words {

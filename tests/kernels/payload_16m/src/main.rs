@@ -1,5 +1,5 @@
-//! A large kernel must arrive whole: its random bytes are made again and
-//! compared, all of them.
+//! A large kernel must be loaded completely: all of its random bytes are
+//! generated again and compared.
 
 #![no_std]
 #![no_main]
@@ -18,9 +18,12 @@ static PAYLOAD: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"
 extern "C" fn _start() -> ! {
     let (words, rest) = black_box(PAYLOAD).0.as_chunks();
     assert!(!words.is_empty() && rest.is_empty());
-    for (n, (&seen, wanted)) in words.iter().zip(Words::new()).enumerate() {
-        let seen = u64::from_le_bytes(seen);
-        assert!(seen == wanted, "word {n:#x} is {seen:#x}, not {wanted:#x}");
+    for (n, (&actual, expected)) in words.iter().zip(Words::new()).enumerate() {
+        let actual = u64::from_le_bytes(actual);
+        assert!(
+            actual == expected,
+            "word {n:#x} is {actual:#x}, not {expected:#x}"
+        );
     }
     support::report(env!("CARGO_PKG_NAME"))
 }

@@ -1,5 +1,5 @@
-//! Pointers in constants and variables: each one is a relocation that the
-//! image builder has to apply.
+//! Pointers in constants and variables: the image builder must apply a relocation
+//! for each.
 
 #![no_std]
 #![no_main]
@@ -10,7 +10,7 @@ use support::expect;
 
 const WORDS: [u64; 3] = [11, 22, 33];
 
-/// Something behind a table of functions.
+/// A trait whose objects have a vtable.
 trait Number: Sync {
     fn number(&self) -> u64;
 }
@@ -30,10 +30,10 @@ impl Number for Double {
     }
 }
 
-/// Constants that point to constants and to tables of functions.
+/// Constants that point to constants and to vtables.
 static NUMBERS: [&dyn Number; 3] = [&Fixed(1), &Double(2), &Fixed(3)];
 static NAMES: [&str; 3] = ["one", "four", "three"];
-/// A variable that points to another one.
+/// A variable that points to another variable.
 static mut TARGET: u64 = 0x5150;
 static POINTER: AtomicPtr<u64> = AtomicPtr::new(&raw mut TARGET);
 
@@ -45,16 +45,16 @@ static FUNCTION: fn(&[u64]) -> u64 = last;
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
-    for (number, wanted) in black_box(&NUMBERS).iter().zip([1, 4, 3]) {
-        expect("a number", number.number(), wanted);
+    for (number, expected) in black_box(&NUMBERS).iter().zip([1, 4, 3]) {
+        expect("a number", number.number(), expected);
     }
-    for (name, wanted) in black_box(&NAMES).iter().zip([3, 4, 5]) {
-        expect("a name's length", name.len() as u64, wanted);
+    for (name, expected) in black_box(&NAMES).iter().zip([3, 4, 5]) {
+        expect("a name's length", name.len() as u64, expected);
     }
     assert!(black_box(&NAMES)[1] == "four");
     expect("a function", black_box(&FUNCTION)(&WORDS), 33);
     let target = black_box(&POINTER).load(Ordering::Relaxed);
-    // SAFETY: it points to TARGET, which nobody else uses.
+    // SAFETY: it points to TARGET, which nothing else uses.
     expect("a variable", unsafe { *target }, 0x5150);
     support::report(env!("CARGO_PKG_NAME"))
 }

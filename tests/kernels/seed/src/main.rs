@@ -1,9 +1,9 @@
-//! The kernel that everything began with: no linker script, no other crate,
-//! the address that rust-lld chooses.
+//! A minimal kernel: no linker script, no other crate, at the address that
+//! rust-lld chooses.
 
 #![no_std]
 #![no_main]
-#![allow(clippy::empty_loop)] // kept as its readers know it
+#![allow(clippy::empty_loop)] // as many first kernels have it
 
 use core::panic::PanicInfo;
 
@@ -11,7 +11,7 @@ use core::panic::PanicInfo;
 pub extern "C" fn _start() -> ! {
     let vga_buffer = 0xb8000 as *mut u8;
     for (i, &byte) in b"Hello World!".iter().enumerate() {
-        // SAFETY: the loader maps the screen where it is, writable.
+        // SAFETY: the loader identity-maps the screen, writable.
         unsafe {
             *vga_buffer.offset(i as isize * 2) = byte;
             *vga_buffer.offset(i as isize * 2 + 1) = 0xb;

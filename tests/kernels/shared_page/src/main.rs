@@ -1,5 +1,5 @@
-//! Where two segments share a page, each must keep its bytes: what is loaded
-//! for one, and what is cleared for the other.
+//! Where two segments share a page, loading or clearing one must not change the
+//! bytes of the other.
 
 #![no_std]
 #![no_main]
@@ -8,7 +8,7 @@ use core::hint::black_box;
 use core::slice;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// Bytes whose place shows in their value.
+/// Bytes whose values depend on their positions.
 const fn pattern<const N: usize>(first: u8) -> [u8; N] {
     let mut bytes = [first; N];
     let mut n = 0;
@@ -31,7 +31,7 @@ static ZEROES: [AtomicU8; 5000] = [const { AtomicU8::new(0) }; 5000];
 static TAIL: [u8; 5555] = pattern(3);
 
 const fn atomic<const N: usize>(bytes: [u8; N]) -> [AtomicU8; N] {
-    // SAFETY: AtomicU8 is the same in memory as u8.
+    // SAFETY: AtomicU8 has the same layout as u8.
     unsafe { core::mem::transmute_copy(&bytes) }
 }
 
@@ -43,8 +43,8 @@ unsafe extern "C" {
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     let (start, end) = (&raw const bss, &raw const bss_end);
-    // SAFETY: from one symbol of the linker script to the next; nothing has
-    // written there yet.
+    // SAFETY: both symbols come from the linker script, and nothing has written
+    // there yet.
     let zeroes = unsafe { slice::from_raw_parts(start, end.addr() - start.addr()) };
     assert!(zeroes.len() >= ZEROES.len());
     assert!(zeroes.iter().all(|&byte| byte == 0), ".bss is not zero");

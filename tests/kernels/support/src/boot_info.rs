@@ -1,5 +1,5 @@
-//! What the loader tells the kernel: first what the bootloader crate 0.9
-//! passes with its feature `map_physical_memory`, then the loader's own.
+//! The boot info: first the fields of the bootloader crate 0.9 with its feature
+//! `map_physical_memory`, then the fields specific to this loader.
 
 use core::mem::offset_of;
 
@@ -9,55 +9,55 @@ use core::mem::offset_of;
 pub struct BootInfo {
     regions: [Region; 64],
     count: u64,
-    /// Physical memory is mapped from this address on.
+    /// Virtual address at which physical memory is mapped.
     pub physical_memory_offset: u64,
     pub tls: TlsTemplate,
     crate_padding: u64,
     pub magic: [u8; 8],
     pub version: u32,
-    /// Bytes of this structure.
+    /// Size of this structure in bytes.
     pub size: u32,
-    /// The BIOS's number of the disk.
+    /// The BIOS's number of the boot drive.
     pub drive: u32,
     pub a20: u32,
     pub source: u32,
     pub flags: u32,
-    /// Address and bytes.
+    /// Address and size in bytes.
     pub command_line: [u64; 2],
-    /// Address and bytes.
+    /// Address and size in bytes.
     pub ramdisk: [u64; 2],
 }
 
 const _: () = assert!(offset_of!(BootInfo, magic) == 1584);
 
-/// A flag: the CPU can refuse to execute a page, and does.
+/// Flag: the CPU supports no-execute pages, and they are enabled.
 pub const FLAG_NX: u32 = 1;
 
-/// Physical memory of one kind.
+/// A range of physical memory of one kind.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Region {
-    /// The number of its first frame of 4 KiB.
+    /// Number of the first frame of 4 KiB.
     pub start: u64,
-    /// The number of the frame behind its last one.
+    /// Number of the first frame after the region.
     pub end: u64,
-    /// What it holds.
+    /// What the region is used for.
     pub kind: u32,
 }
 
-/// A kind of region: page tables.
+/// Kind of region: page tables.
 pub const KIND_PAGE_TABLE: u32 = 8;
-/// A kind of region: what the loader needs for ever.
+/// Kind of region: the part of the loader that remains in use.
 pub const KIND_LOADER: u32 = 9;
 
-/// From what each thread's own variables are made.
+/// The initial contents of a thread's local storage.
 #[repr(C)]
 pub struct TlsTemplate {
-    /// Virtual address of the initialised ones.
+    /// Virtual address of the initialised bytes.
     pub start: u64,
-    /// How many bytes are initialised.
+    /// Number of initialised bytes.
     pub file_size: u64,
-    /// How many bytes there are, with those that begin as zero.
+    /// Total size in bytes, including those that are zero at first.
     pub mem_size: u64,
 }
 
@@ -67,7 +67,7 @@ impl BootInfo {
         &self.regions[..self.count as usize]
     }
 
-    /// The kind of memory at a physical address, if the map knows it.
+    /// The kind of memory at a physical address, if it is in the memory map.
     pub fn kind(&self, physical: u64) -> Option<u32> {
         let frame = physical / 4096;
         let holds = |region: &&Region| (region.start..region.end).contains(&frame);

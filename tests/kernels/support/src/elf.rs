@@ -1,5 +1,5 @@
-//! The kernel's own ELF headers, which rust-lld puts into the first segment
-//! of a kernel that it links without a script.
+//! The kernel's own ELF headers. rust-lld puts them into the first segment when
+//! it links without a linker script.
 
 use core::slice;
 
@@ -26,23 +26,23 @@ pub struct ProgramHeader {
     pub align: u64,
 }
 
-/// A kind of program header: bytes to load.
+/// Kind of program header: a segment to load.
 pub const PT_LOAD: u32 = 1;
-/// A kind of program header: the template of thread-local variables.
+/// Kind of program header: the template of thread-local storage.
 pub const PT_TLS: u32 = 7;
-/// A flag of a segment: executable.
+/// Segment flag: executable.
 pub const PF_X: u32 = 1;
-/// A flag of a segment: writable.
+/// Segment flag: writable.
 pub const PF_W: u32 = 2;
 
 unsafe extern "C" {
     static __ehdr_start: Header;
 }
 
-/// All of them.
+/// All program headers.
 pub fn program_headers() -> &'static [ProgramHeader] {
-    // SAFETY: the linker defines the symbol where the headers are loaded, and
-    // the program headers are loaded with them.
+    // SAFETY: the linker defines the symbol at the loaded ELF header, and the
+    // program headers are loaded with it.
     unsafe {
         let file = &raw const __ehdr_start;
         let table = file.byte_add((*file).program_headers as usize).cast();

@@ -1,5 +1,5 @@
-//! What the test kernels share: ways to speak, a way out, and a view of what
-//! the loader hands over.
+//! What the test kernels share: output, an exit from QEMU, and access to what the
+//! loader passes to the kernel.
 
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -23,7 +23,7 @@ const EXIT_PORT: u16 = 0xf4;
 const EXIT_OK: u32 = 0x10;
 const EXIT_FAILED: u32 = 0x11;
 
-/// Says that all is well, on the screen and on the serial line; the end.
+/// Reports success on the screen and on the serial line, and exits QEMU.
 pub fn report(name: &str) -> ! {
     say(format_args!("{name} ok"));
     exit(EXIT_OK)
@@ -35,31 +35,34 @@ pub fn say(line: Arguments) {
     serial::line(line);
 }
 
-/// Panics unless a number is what it should be.
+/// Panics unless a number has the expected value.
 #[track_caller]
-pub fn expect(what: &str, seen: u64, wanted: u64) {
-    assert!(seen == wanted, "{what} is {seen:#x}, not {wanted:#x}");
+pub fn expect(what: &str, actual: u64, expected: u64) {
+    assert!(
+        actual == expected,
+        "{what} is {actual:#x}, not {expected:#x}"
+    );
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     let message = info.message();
     match info.location() {
-        Some(place) => say(format_args!(
+        Some(location) => say(format_args!(
             "FAILED: {message} at {}:{}",
-            place.file(),
-            place.line()
+            location.file(),
+            location.line()
         )),
         None => say(format_args!("FAILED: {message}")),
     }
     exit(EXIT_FAILED)
 }
 
-/// Leaves QEMU, or halts where there is no such device.
+/// Exits QEMU, or halts if there is no such device.
 fn exit(status: u32) -> ! {
     port::write_u32(EXIT_PORT, status);
     loop {
-        // SAFETY: the CPU sleeps; no memory is touched.
+        // SAFETY: neither instruction accesses memory.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) }
     }
 }

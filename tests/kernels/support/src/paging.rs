@@ -1,4 +1,4 @@
-//! The page tables in use, seen through the mapping of physical memory.
+//! The active page tables, read through the mapping of physical memory.
 
 use core::arch::asm;
 
@@ -10,7 +10,7 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 type Table = [u64; 512];
 
-/// A page that is mapped.
+/// A mapped page.
 pub struct Page {
     /// Its virtual address.
     pub start: u64,
@@ -18,33 +18,33 @@ pub struct Page {
     pub bytes: u64,
     /// Its physical address.
     pub physical: u64,
-    /// Whether all levels allow to write.
+    /// Whether all levels permit writing.
     pub writable: bool,
-    /// Whether all levels allow to execute.
+    /// Whether all levels permit execution.
     pub executable: bool,
 }
 
-/// The page tables in use.
+/// The active page tables.
 pub struct PageTables {
     physical_memory_offset: u64,
 }
 
 impl PageTables {
-    /// The page tables, given where physical memory is mapped.
+    /// The active page tables, given the address at which physical memory is mapped.
     ///
     /// # Safety
     ///
-    /// It must really be mapped there, and the tables must not change.
+    /// Physical memory must be mapped there, and the tables must not change.
     pub unsafe fn new(physical_memory_offset: u64) -> Self {
         PageTables {
             physical_memory_offset,
         }
     }
 
-    /// Physical address of the root, CR3.
+    /// The physical address of the PML4, from CR3.
     pub fn root(&self) -> u64 {
         let cr3: u64;
-        // SAFETY: reading CR3 changes nothing.
+        // SAFETY: reading CR3 has no side effects.
         unsafe { asm!("mov {}, cr3", out(reg) cr3, options(nomem, nostack)) }
         cr3 & ADDRESS
     }
@@ -57,7 +57,7 @@ impl PageTables {
 
     /// The page of a virtual address.
     pub fn page(&self, address: u64) -> Option<Page> {
-        let (mut page, mut level) = (self.whole(), 4);
+        let (mut page, mut level) = (self.top(), 4);
         loop {
             let index = address >> shift(level) & 511;
             match self.below(&page, level, index)? {
@@ -69,7 +69,7 @@ impl PageTables {
 
     /// Visits every page.
     pub fn for_each(&self, visit: &mut dyn FnMut(Page)) {
-        self.visit_below(&self.whole(), 4, visit);
+        self.visit_below(&self.top(), 4, visit);
     }
 
     fn visit_below(&self, table: &Page, level: u32, visit: &mut dyn FnMut(Page)) {
@@ -82,8 +82,8 @@ impl PageTables {
         }
     }
 
-    /// The root table, as if it were a page with all rights.
-    fn whole(&self) -> Page {
+    /// The PML4, as if it were a page with all rights.
+    fn top(&self) -> Page {
         Page {
             start: 0,
             bytes: 1 << shift(5),
@@ -93,10 +93,10 @@ impl PageTables {
         }
     }
 
-    /// What the entry of a table leads to, with the rights of both.
+    /// What a table entry points to, with the combined rights of both.
     fn below(&self, table: &Page, level: u32, index: u64) -> Option<Below> {
         let entries = (self.physical_memory_offset + table.physical) as *const Table;
-        // SAFETY: a table in use, at a place that is mapped, as `new` demands.
+        // SAFETY: an active table, which is mapped there, as `new` requires.
         let entry = unsafe { (*entries)[index as usize] };
         let start = table.start + (index << shift(level));
         let page = Page {
@@ -121,7 +121,7 @@ enum Below {
     Table(Page),
 }
 
-/// How far to shift an address to the right for its index in a table.
+/// The shift that moves an address's index in a table of this level to bit 0.
 fn shift(level: u32) -> u32 {
     12 + 9 * (level - 1)
 }

@@ -2,22 +2,22 @@
 
 use core::fmt::{self, Arguments, Write};
 
-/// Where text mode shows its memory.
+/// The address of text memory.
 pub const ADDRESS: u64 = 0xb8000;
 
-/// Characters in a row; each has two bytes, the second is its colour.
+/// Characters per row; each has two bytes: code and colours.
 pub const COLUMNS: usize = 80;
 
 const LIGHT_CYAN: u8 = 0x0b;
 
-/// How many characters of the row are written.
+/// The row, with the number of characters written so far.
 struct Row(usize);
 
 impl Row {
     fn put(&mut self, byte: u8) {
         if self.0 < COLUMNS {
             let cell = (ADDRESS as *mut [u8; 2]).wrapping_add(self.0);
-            // SAFETY: the loader maps the screen where it is, writable.
+            // SAFETY: the loader identity-maps the screen, writable.
             unsafe { cell.write_volatile([byte, LIGHT_CYAN]) }
             self.0 += 1;
         }
@@ -33,7 +33,7 @@ impl Write for Row {
     }
 }
 
-/// Replaces the row; what does not fit is cut off.
+/// Replaces the row; text that does not fit is cut off.
 pub fn line(line: Arguments) {
     let mut row = Row(0);
     let _ = row.write_fmt(line); // never fails

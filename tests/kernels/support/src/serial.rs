@@ -1,4 +1,4 @@
-//! The serial line COM1, set up as the loader left it.
+//! The serial line COM1, as the loader initialized it.
 
 use crate::port;
 use core::fmt::{self, Arguments, Write};
@@ -7,14 +7,15 @@ const COM1_DATA: u16 = 0x3f8;
 const COM1_LINE_STATUS: u16 = COM1_DATA + 5;
 const TRANSMITTER_EMPTY: u8 = 1 << 5;
 
-/// Longer than a byte takes at 9,600 baud; a machine may have no such port.
-const WAIT: u32 = 100_000;
+/// How often to poll: longer than a byte takes at 9,600 baud. The machine may
+/// have no such port.
+const POLLS_MAX: u32 = 100_000;
 
 struct Serial;
 
 impl Serial {
     fn send(&mut self, byte: u8) {
-        for _ in 0..WAIT {
+        for _ in 0..POLLS_MAX {
             if port::read_u8(COM1_LINE_STATUS) & TRANSMITTER_EMPTY != 0 {
                 break;
             }
@@ -26,7 +27,7 @@ impl Serial {
 impl Write for Serial {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
-            self.send(byte.max(b' ')); // a line stays one line
+            self.send(byte.max(b' ')); // no line breaks within a line
         }
         Ok(())
     }

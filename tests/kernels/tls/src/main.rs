@@ -1,5 +1,5 @@
-//! The template of the thread-local variables must be what the ELF says, and
-//! good enough to make the variables of a first thread from it.
+//! The template of thread-local storage must match the ELF, and a first thread's
+//! variables can be initialised from it.
 
 #![feature(thread_local)]
 #![no_std]
@@ -24,8 +24,8 @@ static INITIALISED: Aligned<Cell<u64>> = Aligned(Cell::new(WORD));
 #[thread_local]
 static ZERO: Aligned<[Cell<u64>; 20]> = Aligned([const { Cell::new(0) }; 20]);
 
-/// Where the variables of the only thread are, right below the pointer to
-/// itself to which the register FS points.
+/// The variables of the only thread, directly below the self-pointer that the FS
+/// base points to.
 #[repr(C, align(64))]
 struct Thread {
     variables: [u8; 1024],
@@ -44,7 +44,7 @@ extern "C" fn _start(info: &'static BootInfo) -> ! {
     assert!(0 < tls.file_size && tls.file_size < tls.mem_size);
 
     let (start, bytes) = (tls.start as *const u8, tls.file_size as usize);
-    // SAFETY: the template lies in the kernel, as was just compared.
+    // SAFETY: the template is in the kernel, as was just checked.
     let template = unsafe { slice::from_raw_parts(start, bytes) };
     let words = template.as_chunks().0.iter();
     let found = words.filter(|&&word| u64::from_le_bytes(word) == WORD);
@@ -68,7 +68,7 @@ extern "C" fn _start(info: &'static BootInfo) -> ! {
     support::report(env!("CARGO_PKG_NAME"))
 }
 
-/// Makes this the thread whose variables are used.
+/// Makes this the current thread.
 fn enter(thread: &Thread) {
     const FS_BASE: u32 = 0xc000_0100;
     let address = thread.pointer as u64;

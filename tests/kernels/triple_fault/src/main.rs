@@ -1,4 +1,4 @@
-//! An exception that nobody takes resets the machine: the runner must say so.
+//! An unhandled exception resets the machine; the runner must report it.
 
 #![no_std]
 #![no_main]
@@ -8,6 +8,6 @@ use core::arch::asm;
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     support::say(format_args!("about to fault"));
-    // SAFETY: it ends here: the interrupt table is empty, as the loader left it.
+    // SAFETY: execution ends here, because the loader's interrupt table is empty.
     unsafe { asm!("ud2", options(noreturn)) }
 }

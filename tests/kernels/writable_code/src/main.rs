@@ -1,5 +1,5 @@
-//! A kernel that the image builder must refuse, unless the user insists; then
-//! its code can be written.
+//! A kernel that the image builder must refuse unless writable code is allowed;
+//! then its code must be writable.
 
 #![no_std]
 #![no_main]
@@ -7,7 +7,7 @@
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     let code = _start as *mut u8;
-    // SAFETY: the same byte goes back to where it came from.
+    // SAFETY: the same byte is written back.
     unsafe { code.write_volatile(code.read_volatile()) }
     support::report(env!("CARGO_PKG_NAME"))
 }

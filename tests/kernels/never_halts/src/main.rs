@@ -1,4 +1,4 @@
-//! A kernel that goes on writing has not come to rest.
+//! A kernel that keeps writing to the screen has not halted.
 
 #![no_std]
 #![no_main]
