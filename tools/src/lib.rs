@@ -16,6 +16,7 @@ pub mod elf;
 pub mod image;
 mod json;
 pub mod manifest;
+#[cfg(feature = "new")]
 pub mod new;
 pub mod output;
 pub mod qemu;

@@ -3,7 +3,9 @@
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options, Serial};
 use siso_image::manifest::Manifest;
-use siso_image::{LOADER_ELF, layout, new, output, qemu, run, test};
+#[cfg(feature = "new")]
+use siso_image::new;
+use siso_image::{LOADER_ELF, layout, output, qemu, run, test};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,6 +105,7 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             let kernel = take_kernel(&mut args)?;
             usb(&build.image(&kernel)?, &only_device(&args)?)
         }
+        #[cfg(feature = "new")]
         "new" => match &args[..] {
             [folder] => new::make(Path::new(folder)),
             _ => Err(format!("new needs one FOLDER\n{USAGE}")),
