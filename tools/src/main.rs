@@ -123,6 +123,7 @@ fn command(mut args: Vec<String>) -> Result<(), String> {
             println!("siso-image {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        "" => Err(format!("the command is missing\n{USAGE}")),
         _ => Err(format!("unknown command '{name}'\n{USAGE}")),
     }
 }

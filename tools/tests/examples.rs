@@ -25,7 +25,7 @@ impl Seen {
     fn with(name: &str, arguments: &[&str]) -> Self {
         let disk = Disk::of(name);
         let mut machine = disk.boot(arguments);
-        let screen = machine.wait_for_rest(LONG).unwrap_or_else(|failure| {
+        let screen = machine.wait_for_halt(LONG).unwrap_or_else(|failure| {
             panic!("{name}: {failure}; serial: {}", machine.serial());
         });
         let all = machine.serial();
