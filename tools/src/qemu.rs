@@ -319,11 +319,6 @@ impl Machine {
         })
     }
 
-    /// The former name of [`Machine::wait_for_halt`].
-    pub fn wait_for_rest(&mut self, timeout: Duration) -> Result<Screen, Failure> {
-        self.wait_for_halt(timeout)
-    }
-
     fn observe(&mut self) -> io::Result<(u64, Screen)> {
         Ok((self.register("EFER")?, self.screen()?))
     }

@@ -27,7 +27,7 @@ fn the_uart_is_set_up() {
     const DTR_RTS_OUT2: u8 = 0x0b;
     // This kernel leaves the line alone.
     let mut machine = Disk::of("seed").boot(&[]);
-    machine.wait_for_rest(LONG).expect("it comes to rest");
+    machine.wait_for_halt(LONG).expect("it comes to rest");
     assert_eq!(port(&mut machine, LINE), EIGHT_N_1);
     assert_eq!(port(&mut machine, INTERRUPTS), 0, "no interrupts");
     let open = format!("o /b {LINE:#x} {:#x}", DLAB | EIGHT_N_1);
@@ -78,7 +78,7 @@ fn each_character_once() {
         &["-vga", "none"],
     ] {
         let mut machine = Disk::of("seed").boot(&[&["-nic", "none"], arguments].concat());
-        let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+        let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
         assert_eq!(screen.row(0), "Hello World!");
         let serial = without_escapes(&machine.serial());
         for words in WORDS {

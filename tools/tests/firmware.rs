@@ -429,7 +429,7 @@ fn a_uart_that_is_never_ready() {
     // This kernel leaves the line alone: the breakpoint is for the loader.
     let (disk, folder) = (Disk::of("seed"), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
     assert_eq!(screen.row(0), "Hello World!");
     assert!(screen.row(4).starts_with("long mode"), "{screen}");
 }
@@ -522,7 +522,7 @@ fn memory_that_cannot_be() {
     bios.set_table(&entries.iter().flat_map(stored).collect::<Vec<u8>>());
     let (disk, folder) = (Disk::of("seed"), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
     assert_eq!(screen.row(0), "Hello World!");
 }
 
@@ -546,7 +546,7 @@ fn memory_above_4_tib() {
         );
         let (disk, folder) = (Disk::of("seed"), Folder::new());
         let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-        let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+        let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
         assert_eq!(screen.row(0), "Hello World!");
         let on_screen = (1..25).any(|row| screen.row(row) == WORDS);
         let serial = machine.serial();

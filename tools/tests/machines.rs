@@ -90,7 +90,7 @@ fn a_cpu_without_long_mode_on_bochs() {
 fn a_cpu_without_nx() {
     let disk = Disk::of("release/siso_os");
     let mut machine = disk.boot(&["-cpu", "qemu64,-nx"]);
-    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
     assert_eq!(screen.row(0), "Hello World!");
 }
 

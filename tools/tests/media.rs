@@ -20,7 +20,7 @@ fn boots_file(arguments: &str, file: &str) {
     let arguments = arguments.replace("FILE", file);
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let mut machine = Machine::start(&arguments).expect("QEMU starts");
-    let screen = machine.wait_for_rest(LONG);
+    let screen = machine.wait_for_halt(LONG);
     let screen = screen.unwrap_or_else(|failure| panic!("{arguments:?}: {failure}"));
     assert_eq!(screen.row(0), "Hello World!", "{screen}");
     let options = arguments
@@ -82,7 +82,7 @@ fn the_floppys_motor_is_off() {
     let disk = Disk::of("seed");
     let floppy = format!("if=floppy,format=raw,file={}", disk.path.display());
     let mut machine = Machine::start(&["-drive", &floppy]).expect("QEMU starts");
-    let screen = machine.wait_for_rest(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
     assert_eq!(screen.row(0), "Hello World!", "{screen}");
     let said = machine.command(OUTPUT).expect("QEMU reads a port");
     let value = said.trim().rsplit("0x").next();
@@ -216,7 +216,7 @@ fn the_next_device_after_an_error() {
         let booted = machine.wait_for_serial(LONG, |serial| serial.contains("long mode, entry"));
         assert!(booted, "key {key}: {}", machine.serial());
         let screen = machine
-            .wait_for_rest(LONG)
+            .wait_for_halt(LONG)
             .expect("the second disk's kernel rests");
         assert_eq!(screen.row(0), "Hello World!", "{screen}");
     }
