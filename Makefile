@@ -34,6 +34,8 @@ skip   := $(shell test -r /dev/kvm -a -w /dev/kvm || echo --skip on_kvm) \
     $(shell PATH=$$PATH:/usr/sbin:/sbin; losetup --find >/dev/null 2>&1 && \
         command -v mkfs.ext4 >/dev/null && unshare --mount true 2>/dev/null || \
         echo --skip on_loop_devices::)
+# One test more at a time than there are CPUs, as many of them wait for a guest.
+threads := --test-threads $(shell expr 1 + `getconf _NPROCESSORS_ONLN || echo 1`)
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
@@ -70,11 +72,11 @@ new: setup                      ## create a new kernel next to this folder: NAME
 
 test: setup lint kernels        ## run all tests: boot every kernel and check it
 	cargo test
-	tools/host-cargo test -- --include-ignored $(skip)
+	tools/host-cargo test -- --include-ignored $(threads) $(skip)
 	HOST_CRATE=bench tools/host-cargo test
 
 faults: setup kernels           ## run the long fault tests, print a table (30 minutes)
-	@tools/faults --include-ignored $(skip)
+	@tools/faults --include-ignored $(threads) $(skip)
 
 lint: kernel                    ## check formatting and lints
 	cargo fmt --check

@@ -3,7 +3,7 @@
 # Mode:      16-bit real mode
 # Called by: the real BIOS, from a disk of its own, drive 80h. The image under
 #            test is drive 81h, and nobody writes to it.
-# Read also: tools/tests/firmware.rs, the table of misbehaviours; it fills the
+# Read also: tools/tests/suite/firmware.rs, the table of misbehaviours; it fills the
 #            settings below by their names
 #
 # Takes memory below the EBDA, as a resident program does, hooks the BIOS

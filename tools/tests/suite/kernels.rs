@@ -1,9 +1,7 @@
 //! Kernels of many kinds boot and check themselves; see their sources in
 //! `tests/kernels/`.
 
-mod common;
-
-use common::{Disk, LONG, kernel, kernel_that_resets, passes, passes_in_garbage, plain};
+use crate::common::{Disk, LONG, kernel, kernel_that_resets, passes, passes_in_garbage, plain};
 use siso_image::elf::Kernel;
 use siso_image::layout::{PAGE_BYTES, SWITCH_PAGE};
 
@@ -85,7 +83,7 @@ fn debug_data_is_not_stored() {
     let elf = std::fs::metadata(kernel("dev/siso_os"))
         .expect("the kernel exists")
         .len();
-    let image = common::image("dev/siso_os").len() as u64;
+    let image = crate::common::image("dev/siso_os").len() as u64;
     assert!(elf > image, "the ELF has {elf} bytes, the image {image}");
 }
 

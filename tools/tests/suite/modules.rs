@@ -1,9 +1,7 @@
 //! The boot modules: a command line and a ramdisk reach the kernel unchanged, or
 //! the loader reports an error.
 
-mod common;
-
-use common::{Disk, LONG, Random, fails, field, kernel, passes_with};
+use crate::common::{Disk, LONG, Random, fails, field, kernel, passes_with};
 use siso_image::SECTOR;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};

@@ -1,8 +1,6 @@
 //! The targets of the Makefile, called as a user would.
 
-mod common;
-
-use common::{Folder, field, image, kernel, top};
+use crate::common::{Folder, field, image, kernel, top};
 use siso_image::layout::{SERIAL_AUTO, SERIAL_MODE, SERIAL_OFF, SERIAL_ON};
 use std::fs;
 use std::process::{Command, Output, Stdio};

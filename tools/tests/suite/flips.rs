@@ -5,11 +5,9 @@
 //! QEMU is started again only after a hang or a boot of the kernel. Only a sample
 //! of the bits is tested unless `SISO_FULL` is set (`make faults`).
 
-mod common;
-
-use common::bad_bios::BadBios;
-use common::looping::{NO_HANG, Outcomes, full, run};
-use common::{Disk, Random, field, image, row};
+use crate::common::bad_bios::BadBios;
+use crate::common::looping::{NO_HANG, Outcomes, full, run};
+use crate::common::{Disk, Random, field, image, row};
 use siso_image::layout::*;
 use siso_image::{LOADER, SECTOR};
 use std::ops::Range;

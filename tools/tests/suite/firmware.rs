@@ -4,10 +4,8 @@
 //! `tests/firmware/bad_bios.s` plays the BIOS; a row of the tables below is a
 //! misbehaviour, as settings of that program.
 
-mod common;
-
-use common::bad_bios::BadBios;
-use common::{Disk, EXIT, Folder, LONG, PASSED, row, says};
+use crate::common::bad_bios::BadBios;
+use crate::common::{Disk, EXIT, Folder, LONG, PASSED, row, says};
 use siso_image::qemu::Machine;
 use siso_image::{LOADER, SECTOR};
 use std::ops::Range;

@@ -1,9 +1,7 @@
 //! Machines small and large, old and new.
 
-mod common;
-
-use common::bad_bios::BadBios;
-use common::{Disk, EXIT, Folder, LONG, PASSED, bochs, fails, passes};
+use crate::common::bad_bios::BadBios;
+use crate::common::{Disk, EXIT, Folder, LONG, PASSED, bochs, fails, passes};
 
 /// MiB of usable memory that a kernel of the `bootloader` crate was told of.
 fn usable(serial: &str) -> u64 {

@@ -1,9 +1,7 @@
 //! A damaged disk is named, never trusted.
 
-mod common;
-
-use common::looping::full;
-use common::{Disk, LONG, Random, bochs, fails, field, image, refusal, row};
+use crate::common::looping::full;
+use crate::common::{Disk, LONG, Random, bochs, fails, field, image, refusal, row};
 use siso_image::SECTOR;
 use siso_image::layout::{CHECKSUMS_SECTOR, KERNEL_SECTOR, KERNEL_SECTORS};
 use std::ops::Range;

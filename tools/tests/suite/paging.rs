@@ -1,9 +1,7 @@
 //! The page tables, walked from outside: what is mapped where, with which rights.
 
-mod common;
-
-use common::pages::Pages;
-use common::{Disk, LONG, kernel};
+use crate::common::pages::Pages;
+use crate::common::{Disk, LONG, kernel};
 use siso_image::address_space::AddressSpace;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};

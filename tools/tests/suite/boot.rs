@@ -1,8 +1,6 @@
 //! This project's kernels boot on every emulator and print what they should.
 
-mod common;
-
-use common::{Disk, LONG, bochs};
+use crate::common::{Disk, LONG, bochs};
 use siso_image::qemu::{Machine, Screen};
 
 /// Asserts that row 0 has the greeting, in light cyan on black.

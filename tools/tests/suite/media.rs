@@ -1,9 +1,7 @@
 //! The same bytes boot from every medium that QEMU's and Bochs's firmware can
 //! boot, and a second disk boots where the first one fails.
 
-mod common;
-
-use common::{Disk, Folder, LONG, bochs, field, image, kernel, row, says, top};
+use crate::common::{Disk, Folder, LONG, bochs, field, image, kernel, row, says, top};
 use siso_image::layout::KERNEL_SECTOR;
 use siso_image::qemu::Machine;
 use std::process::{Command, Stdio};

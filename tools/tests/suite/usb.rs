@@ -6,9 +6,7 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-
-use common::{Disk, Folder, LONG, image, kernel, top};
+use crate::common::{Disk, Folder, LONG, image, kernel, top};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;

@@ -1,8 +1,6 @@
 //! The loader's instructions, looked at as a whole.
 
-mod common;
-
-use common::{Folder, kernel, top};
+use crate::common::{Folder, kernel, top};
 use siso_image::LOADER_ELF;
 use siso_image::layout::*;
 use std::fs;

@@ -1,8 +1,6 @@
 //! What each kernel in `examples/` shows on the screen and on the serial line.
 
-mod common;
-
-use common::{Disk, LONG};
+use crate::common::{Disk, LONG};
 use siso_image::qemu::{COLUMNS, ROWS, Screen};
 
 /// White on red: the colours of a panic or an exception.

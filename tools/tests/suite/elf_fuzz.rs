@@ -4,11 +4,9 @@
 //! Each mutant is a valid kernel with a few fields set to values at or beyond a
 //! limit, from a seeded generator.
 
-mod common;
-
-use common::bad_bios::BadBios;
-use common::looping::{BOOTS, NO_HANG, Outcomes, full, run_and_inspect};
-use common::{Disk, Folder, Random, field, kernel, kernel_that_resets, plain, row};
+use crate::common::bad_bios::BadBios;
+use crate::common::looping::{BOOTS, NO_HANG, Outcomes, full, run_and_inspect};
+use crate::common::{Disk, Folder, Random, field, kernel, kernel_that_resets, plain, row};
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
 use siso_image::layout::*;

@@ -1,9 +1,7 @@
 //! Kernels outside of this tree, built and run with Cargo; of this project, they
 //! use only the image builder.
 
-mod common;
-
-use common::{Folder, top};
+use crate::common::{Folder, top};
 use std::env;
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,6 @@
 //! The image does not depend on the folder or the user of the build.
 
-mod common;
-
-use common::{Folder, top};
+use crate::common::{Folder, top};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};

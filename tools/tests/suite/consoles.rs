@@ -1,8 +1,6 @@
 //! The serial line: how the loader leaves it, and who writes to it.
 
-mod common;
-
-use common::{Disk, LONG, row};
+use crate::common::{Disk, LONG, row};
 use siso_image::qemu::Machine;
 
 /// A byte of an I/O port, as the monitor reads it.

@@ -1,9 +1,7 @@
 //! The image builder refuses invalid kernels with one line each and does not
 //! change an existing image. Other tools understand the disks that it builds.
 
-mod common;
-
-use common::{Folder, image, kernel, plain};
+use crate::common::{Folder, image, kernel, plain};
 use siso_image::elf::Kernel;
 use siso_image::layout::{CHUNK_SECTORS, ONE_MIB};
 use siso_image::{LOADER, SECTOR};
@@ -345,7 +343,7 @@ fn outputs_that_are_links_or_devices() {
 /// A segment without bytes in the file may have any offset.
 #[test]
 fn empty_segments_past_the_end_of_the_file() {
-    let mut file = common::kernel_that_resets(&[
+    let mut file = crate::common::kernel_that_resets(&[
         (5, 0x20_0000, 0x20_0000, 0x400),
         (6, 0x20_1000, 0x20_1000, 0x1000),
     ]);
@@ -421,7 +419,7 @@ fn the_stored_kernel_is_an_elf_file() {
 #[test]
 fn the_partition_table_is_valid() {
     for name in ["release/siso_os", "payload_16m"] {
-        let disk = common::Disk::new(&image(name));
+        let disk = crate::common::Disk::new(&image(name));
         let output = Command::new("sfdisk")
             .arg("--verify")
             .arg(&disk.path)

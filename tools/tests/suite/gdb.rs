@@ -1,8 +1,6 @@
 //! GDB follows the CPU through all modes.
 
-mod common;
-
-use common::{Disk, Folder, kernel, top};
+use crate::common::{Disk, Folder, kernel, top};
 use siso_image::LOADER_ELF;
 use std::fs;
 use std::process::Command;

@@ -2,9 +2,7 @@
 //! right checksum: the loader refuses it, or boots anyway; it neither hangs nor
 //! resets the machine, nor starts a kernel that cannot run.
 
-mod common;
-
-use common::{Disk, EXIT, LONG, PASSED, image, refusal, row, says};
+use crate::common::{Disk, EXIT, LONG, PASSED, image, refusal, row, says};
 use siso_image::layout::*;
 use siso_image::qemu::Machine;
 use siso_image::{LOADER, SECTOR, checksum};

@@ -1,9 +1,7 @@
 //! `siso-image test` and `siso-image run`, as Cargo calls them: their output and
 //! exit status.
 
-mod common;
-
-use common::{Folder, kernel};
+use crate::common::{Folder, kernel};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

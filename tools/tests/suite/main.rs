@@ -1,0 +1,26 @@
+//! The tests of the image builder and the loader, as one program: they link once,
+//! and run side by side. `make test` builds the kernels that they boot.
+
+mod assembly;
+mod boot;
+mod builder;
+mod common;
+mod consoles;
+mod damage;
+mod docs;
+mod elf_fuzz;
+mod examples;
+mod external_kernel;
+mod firmware;
+mod flips;
+mod gdb;
+mod header;
+mod kernels;
+mod machines;
+mod makefile;
+mod media;
+mod modules;
+mod paging;
+mod reproducible;
+mod runner;
+mod usb;
