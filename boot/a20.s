@@ -25,7 +25,8 @@
 #
 # Out:       a20_method = how it was opened the last time: 0 it was open, 1 BIOS,
 #            2 keyboard controller, 3 port 92h
-# Clobbers:  EAX, CX, DX, SI, FS
+# Clobbers:  EAX, CX, SI; FS = FFFFh
+# Needs:     DS = SS = 0
 # ANCHOR: a20
         .globl  a20_open
 a20_open:
@@ -37,6 +38,8 @@ a20_open:
         mov     $0x2401, %ax            # INT 15h AX=2401h: enable A20. Only the
         pushal                          # test is trusted, not what it answers
         int     $0x15
+        push    %ss
+        pop     %ds
         popal
         call    .Ltest_after
         jne     .Lopen

@@ -29,7 +29,7 @@ address_space:
         # Page 0 is left out, so a null pointer faults.
         mov     $1, %eax
         mov     $1, %ebx
-        mov     $ONE_MIB / PAGE_BYTES - 1, %ecx
+        mov     $FRAMES_1M - 1, %ecx
         call    page_map
         mov     $SWITCH_PAGE, %eax      # start_kernel.s runs in this page when
         mov     %eax, %ebx              # these tables come on
@@ -111,14 +111,14 @@ address_space:
         mov     $FRAMES_4G, %eax
         cmp     %eax, %ebx
         cmovb   %eax, %ebx
-.Lpart: cmp     4(%rdi), %ebx
+.Lpart: cmp     REGION_END(%rdi), %ebx
         jae     .Lnext
         mov     %ebx, %edx
         or      $FRAMES_1G - 1, %edx    # EDX = the last frame of this GiB
-        cmp     4(%rdi), %edx
+        cmp     REGION_END(%rdi), %edx
         jae     .Lends
         inc     %edx                    # and where the next one begins
-        cmpl    $KIND_USABLE, 8(%rdi)
+        cmpl    $KIND_USABLE, REGION_KIND(%rdi)
         jne     .Lsmall
         testl   $CPUID_PAGE_1G, cpu_features
         jz      .Lsmall
@@ -130,7 +130,7 @@ address_space:
         mov     $1, %ecx
         mov     $LEVEL_PDPT, %ebp
         jmp     .Lmap
-.Lends: mov     4(%rdi), %edx
+.Lends: mov     REGION_END(%rdi), %edx
 .Lsmall:lea     FRAMES_2M - 1(%rdx), %ecx
         sub     %ebx, %ecx
         shr     $LEVEL_PD, %ecx
@@ -152,7 +152,7 @@ address_space:
 # Out:       ZF  1 = usable memory, ACPI tables or ACPI NVS
 # Clobbers:  EAX
         .globl  is_ram
-is_ram: mov     8(%rsi), %eax
+is_ram: mov     REGION_KIND(%rsi), %eax
         cmp     $KIND_USABLE, %eax
         je      .Lram
         cmp     $KIND_ACPI, %eax

@@ -97,7 +97,7 @@ allocate:
         cmp     %rsi, %rax
         jne     .Lno
 .Lapart:call    .Lframes
-        cmp     $ONE_MIB / PAGE_BYTES, %eax
+        cmp     $FRAMES_1M, %eax
         jae     map_fits
 .Lno:   stc
         ret
@@ -120,7 +120,7 @@ allocate:
         shr     $PAGE_SHIFT, %rax
         inc     %rax                    # frames from end to end
         mov     $msg_space, %esi
-        cmp     $FOUR_GIB / PAGE_BYTES, %rax
+        cmp     $FRAMES_4G, %rax
         ja      die
         mov     $FRAMES_2M, %ecx        # it begins with a page of 2 MiB
         call    map_find
@@ -183,8 +183,8 @@ allocate:
         je      .Ldone
         call    is_ram
         jne     .Llow
-        mov     4(%rsi), %edx
-        cmp     $FOUR_GIB / PAGE_BYTES, %edx
+        mov     REGION_END(%rsi), %edx
+        cmp     $FRAMES_4G, %edx
         jbe     .Llow
         sub     (%rsi), %edx
         shr     $LEVEL_PD, %edx         # pages of 2 MiB

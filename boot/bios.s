@@ -4,7 +4,7 @@
 # Called by: every 64-bit file that needs the screen, the disk or an answer of
 #            the BIOS
 # Provides:  bios_call; bios_interrupt15, bios_read_chunk: what to call with it
-# Next:      memory.s
+# Next:      header.s
 #
 # BIOS services are 16-bit code. A BIOS call may change all that is its own in
 # real mode, and was seen to: every register, the direction flag, interrupts,
@@ -15,16 +15,6 @@
         .include "layout.inc"
         .include "cpu.inc"
         .include "pc.inc"
-
-        # What PUSHAL pushes, from the stack pointer up.
-        .set    PUSHAL_EDI,  0
-        .set    PUSHAL_ESI,  4
-        .set    PUSHAL_EBP,  8
-        .set    PUSHAL_EBX,  16
-        .set    PUSHAL_EDX,  20
-        .set    PUSHAL_ECX,  24
-        .set    PUSHAL_EAX,  28
-        .set    PUSHAL_BYTES, 32
 
         .section .stage2, "ax"
         .code64

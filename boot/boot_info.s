@@ -53,9 +53,9 @@ boot_info:
 .Lregion:
         mov     (%rsi), %eax            # frame numbers become 64 bits
         stosq
-        mov     4(%rsi), %eax
+        mov     REGION_END(%rsi), %eax
         stosq
-        mov     8(%rsi), %eax
+        mov     REGION_KIND(%rsi), %eax
         stosq
         inc     %ebx
         add     $REGION_BYTES, %esi
@@ -64,7 +64,7 @@ boot_info:
         mov     %rbx, INFO_COUNT(%rdx)
 .Lempty:cmp     $INFO_REGIONS, %ebx
         je      .Lfull
-        movl    $KIND_EMPTY, 16(%rdi)
+        movl    $KIND_EMPTY, INFO_REGION_KIND(%rdi)
         inc     %ebx
         add     $INFO_REGION_BYTES, %edi
         jmp     .Lempty

@@ -142,11 +142,14 @@ chunk_next:
         mov     $CHUNK_BASE, %esi
         mov     $CHECKSUMS_BASE, %edi
         mov     %edi, checksum_next
-        shl     $SECTOR_SHIFT - 3, %ecx
+        shl     $SECTOR_SHIFT - 3, %ecx # in words of 8 bytes: checksums
+        mov     $BLOCK_CHECKSUMS, %eax  # the last slot is the next block's
+        cmp     %eax, %ecx
+        cmovb   %ecx, %eax
+        mov     %eax, checksums_left
         rep movsq
         mov     CHECKSUMS_BASE + BLOCK_CHECKSUMS * CHECKSUM_BYTES, %rax
         mov     %rax, checksums_checksum
-        movl    $BLOCK_CHECKSUMS, checksums_left
         ret
 
 checksums_left:                         # in this block

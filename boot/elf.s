@@ -97,6 +97,10 @@ elf_check:
 .Lno_elf:
         mov     $msg_elf, %esi
         jmp     die
+.Lbad:  mov     $msg_segment, %esi
+        jmp     die
+.Lwx:   mov     $msg_wx, %esi
+        jmp     die
 
 # One segment or module.
 .Lsegment:
@@ -137,7 +141,7 @@ elf_check:
         jb      .Lfree
         mov     %rsi, %rax
         and     $~(PAGE_BYTES - 1), %rax
-        cmp     8(%rcx), %rax
+        cmp     RANGE_LAST(%rcx), %rax
         jbe     .Lbad
 .Lfree: add     $16, %ecx
         cmp     $reserved_ranges_end, %ecx
@@ -174,10 +178,6 @@ elf_check:
         mov     $1, %r15d
 .Lgood: clc
         ret
-.Lbad:  mov     $msg_segment, %esi
-        jmp     die
-.Lwx:   mov     $msg_wx, %esi
-        jmp     die
 # ANCHOR_END: elf_check
 
         .bss

@@ -7,7 +7,7 @@
 
         .globl  msg_read, msg_low, msg_cpu, msg_a20, msg_memory, msg_many
         .globl  msg_wrong, msg_elf, msg_segment, msg_entry, msg_wx, msg_space
-        .globl  msg_header, msg_key, msg_dropped, msg_wx_allowed
+        .globl  msg_header, msg_key, msg_newline, msg_dropped, msg_wx_allowed
 msg_read:       .asciz  "\r\nE1 disk read"
 msg_low:        .asciz  "\r\nE3 less than 216 KiB of low memory"
 msg_cpu:        .asciz  "\r\nE4 this CPU has no 64-bit mode"
@@ -23,6 +23,7 @@ msg_space:      .asciz  "\r\nE13 not enough memory for the kernel"
 msg_header:     .asciz  "\r\nE14 the image header is invalid"
 
 # Not errors: after each error, and on the way.
-msg_key:        .asciz  "\r\npress a key\r\n"
+msg_key:        .ascii  "\r\npress a key"
+msg_newline:    .asciz  "\r\n"
 msg_dropped:    .asciz  "\r\nmemory map simplified"
 msg_wx_allowed: .asciz  "\r\nwarning: writable code"

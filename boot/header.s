@@ -2,7 +2,7 @@
 #
 # Mode:      64-bit long mode
 # Called by: stage2.s
-# Provides:  header_check
+# Provides:  header_check, header_bad, canonical
 # Next:      memory.s
 #
 # The checksum finds accidents. A header that was made wrong on purpose has a
@@ -11,7 +11,6 @@
         .include "layout.inc"
         .include "paging.inc"
 
-        .set    RANGE_BYTES, 16         # first and last address
 
         .section .stage2, "ax"
         .code64
@@ -34,7 +33,11 @@ header_check:
         dec     %eax
         cmp     $STACK_PAGES_MAX, %eax
         jae     header_bad
+        cmpl    $1, allow_wx
+        ja      header_bad
         mov     max_frame, %eax
+        test    $FRAMES_2M - 1, %eax    # or the last large page would reach out
+        jnz     header_bad              # of its range
         cmp     $FRAMES_4G, %eax
         jb      header_bad
         cmp     $FRAMES_MAX, %eax
@@ -51,12 +54,18 @@ header_check:
         call    .Lrange
         mov     max_frame, %ecx
         mov     $FRAMES_2M * PAGE_BYTES - 1, %edx
-        # fall through
+        jmp     .Lrange
+
+# header_bad - stop: the image header is invalid
+        .globl  header_bad
+header_bad:
+        mov     $msg_header, %esi
+        jmp     die
 
 # One range: RBX = its first and last address, ECX = its pages, EDX = the bits
 # of its first address that must be 0. Moves RBX on.
 .Lrange:mov     (%rbx), %rsi
-        mov     8(%rbx), %rdi
+        mov     RANGE_LAST(%rbx), %rdi
         test    %rdx, %rsi
         jnz     header_bad
         cmp     $ONE_MIB, %rsi          # below, memory is mapped to itself
@@ -70,7 +79,7 @@ header_check:
         mov     $reserved_ranges, %eax  # no range before it overlaps it
 .Lother:cmp     %ebx, %eax
         je      .Lapart
-        cmp     8(%rax), %rsi
+        cmp     RANGE_LAST(%rax), %rsi
         ja      .Lclear
         cmp     (%rax), %rdi
         jae     header_bad
@@ -79,12 +88,6 @@ header_check:
 .Lapart:add     $RANGE_BYTES, %ebx
         ret
 # ANCHOR_END: header_check
-
-# header_bad - stop: the image header is invalid
-        .globl  header_bad
-header_bad:
-        mov     $msg_header, %esi
-        jmp     die
 
 # canonical - do all addresses of a range lie in one half of the address space?
 #

@@ -2,7 +2,7 @@
 #
 # Mode:      32-bit protected mode, then 64-bit long mode
 # Called by: stage2.s; bios.s on the way back from each BIOS call
-# Provides:  identity_map, enter_long; no_idt
+# Provides:  identity_map, enter_long
 # Next:      console.s
 #
 # Long mode always has paging on: each address goes through page tables of four
@@ -51,11 +51,12 @@ enter_long:
         mov     $IDENTITY_PML4, %eax
         mov     %eax, %cr3
         mov     %cr4, %eax
-        or      $CR4_PAE, %eax          # entries of 64 bits
+        or      $CR4_PAE, %eax          # entries of 64 bits, and four levels,
+        and     $~CR4_LA57, %eax        # whatever UEFI used before its CSM ran
         mov     %eax, %cr4
         mov     $MSR_EFER, %ecx
-        rdmsr
-        or      $EFER_LME, %eax         # paging will mean long mode
+        xor     %edx, %edx
+        mov     $EFER_LME, %eax         # paging will mean long mode
         testl   $CPUID_NX, cpu_features
         jz      .Lno_nx
         or      $EFER_NXE, %eax
@@ -72,6 +73,5 @@ enter_long:
         jmp     *%rdi
 # ANCHOR_END: long
 
-        .globl  no_idt
 no_idt: .word   0                       # limit
         .quad   0                       # base

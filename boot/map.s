@@ -17,7 +17,7 @@
 # map_make - make the sorted map of disjoint regions from the list, or stop
 #
 # Out:       map_end; map_dropped = the size below which regions were given up
-# Clobbers:  all
+# Clobbers:  RAX, RBX, RCX, RDX, RBP, RSI, RDI, R8
 #
 # Walks upwards from frame 0. Each step looks at the whole list: which is the
 # highest kind at this frame, and where is the next border of any region? If the
@@ -38,12 +38,12 @@ map_make:
         mov     (%rsi), %ebp
         cmp     %edx, %ebp              # does it begin above?
         ja      .Lborder
-        mov     4(%rsi), %ebp
+        mov     REGION_END(%rsi), %ebp
         cmp     %edx, %ebp              # or end above?
         jbe     .Lother
-        cmp     8(%rsi), %eax
+        cmp     REGION_KIND(%rsi), %eax
         jge     .Lborder
-        mov     8(%rsi), %eax
+        mov     REGION_KIND(%rsi), %eax
 .Lborder:
         cmp     %ebx, %ebp
         jae     .Lother
@@ -62,16 +62,17 @@ map_make:
         js      .Lnext                  # gaps are not in the map
 .Lkeep: cmp     $MAP_BASE, %edi
         je      .Lnew
-        cmp     %eax, -4(%rdi)          # does it continue the region before?
+        cmp     %eax, REGION_KIND - REGION_BYTES(%rdi)  # does it continue the
+                                        # region before?
         jne     .Lnew
-        cmp     %edx, -8(%rdi)
+        cmp     %edx, REGION_END - REGION_BYTES(%rdi)
         je      .Ljoin
 .Lnew:  cmp     $MAP_LIMIT, %edi
         je      .Lcoarser
         mov     %edx, (%rdi)
-        mov     %eax, 8(%rdi)
+        mov     %eax, REGION_KIND(%rdi)
         add     $REGION_BYTES, %edi
-.Ljoin: mov     %ebx, -8(%rdi)
+.Ljoin: mov     %ebx, REGION_END - REGION_BYTES(%rdi)
 .Lnext: mov     %ebx, %edx
         inc     %ebx                    # FFFFFFFFh: no border above
         jnz     .Lstep
@@ -97,11 +98,11 @@ map_fits:
         mov     $MAP_BASE, %esi
 .Lfits: cmp     map_end, %esi
         je      .Lno
-        cmpl    $KIND_USABLE, 8(%rsi)
+        cmpl    $KIND_USABLE, REGION_KIND(%rsi)
         jne     .Lmore
         cmp     (%rsi), %eax
         jb      .Lmore
-        cmp     %edx, 4(%rsi)
+        cmp     %edx, REGION_END(%rsi)
         jae     .Lret                   # and CF = 0
 .Lmore: add     $REGION_BYTES, %esi
         jmp     .Lfits
@@ -121,14 +122,14 @@ map_find:
 .Lfind: cmp     map_end, %esi
         je      .Lspace
         mov     (%rsi), %eax
-        mov     $ONE_MIB / PAGE_BYTES, %edx
+        mov     $FRAMES_1M, %edx
         cmp     %edx, %eax
         cmovb   %edx, %eax
         dec     %eax                    # round up
         or      %ecx, %eax
         inc     %eax
         lea     (%rax, %rdi), %rdx
-        cmp     $FOUR_GIB / PAGE_BYTES, %rdx
+        cmp     $FRAMES_4G, %rdx
         ja      .Lnot
         push    %rsi
         call    map_fits

@@ -25,7 +25,6 @@
 
         .set    E801_MAX,    0x3c00     # KiB from 1 MiB to 16 MiB
         .set    FRAMES_16M,  16 * ONE_MIB / PAGE_BYTES
-        .set    FRAMES_1M,   ONE_MIB / PAGE_BYTES
         .set    MIB_SHIFT,   8          # log2 of the frames in a MiB
         .set    GIB_SHIFT,   18         # and in a GiB
 
@@ -65,9 +64,9 @@ memory_read:
         mov     $REGIONS_BASE, %esi
         mov     region_count, %ecx
         xor     %eax, %eax              # EAX = usable frames, as reported
-.Lsum:  cmpl    $KIND_USABLE, 8(%rsi)
+.Lsum:  cmpl    $KIND_USABLE, REGION_KIND(%rsi)
         jne     .Lused
-        add     4(%rsi), %eax
+        add     REGION_END(%rsi), %eax
         sub     (%rsi), %eax
 .Lused: add     $REGION_BYTES, %esi
         loop    .Lsum
@@ -97,11 +96,10 @@ region_add:
         mov     region_count, %edi
         imul    $REGION_BYTES, %edi
         mov     %eax, REGIONS_BASE(%rdi)
-        mov     %edx, REGIONS_BASE + 4(%rdi)
-        mov     %ecx, REGIONS_BASE + 8(%rdi)
+        mov     %edx, REGIONS_BASE + REGION_END(%rdi)
+        mov     %ecx, REGIONS_BASE + REGION_KIND(%rdi)
         incl    region_count
-.Lempty:
-.Lret:  ret
+.Lempty:ret
 
 # INT 15h AX=E820h: an entry a call. All are collected first: only the whole map
 # shows whether the attributes mean anything.
@@ -109,7 +107,8 @@ region_add:
 .Le820: movl    $0xe820, memory_source
         mov     $E820_BASE, %r12d       # R12 = next record
         xor     %ebx, %ebx
-.Lask:  movl    $1, e820_entry + E820_ATTR      # for a BIOS that stores 20 bytes
+.Lask:  movl    $1, e820_entry + E820_ATTR      # for a BIOS that stores 20 bytes,
+        movq    $0, e820_entry + E820_LENGTH    # or none
         mov     $0xe820, %eax           # INT 15h AX=E820h. In: EBX = 0 or what
         mov     $SMAP, %edx             # it returned, ES:DI buffer, ECX its size
         mov     $E820_BYTES, %ecx       # Out: EAX = SMAP, EBX = 0 after the last
@@ -118,7 +117,7 @@ region_add:
         call    bios_call
         jc      .Lconvert
         cmp     $SMAP, %eax
-        jne     .Lempty                 # nothing that it said can be trusted
+        jne     .Lnone                 # nothing that it said can be trusted
         mov     $e820_entry, %esi
         mov     %r12d, %edi
         movsq
@@ -154,7 +153,7 @@ region_add:
         mov     $E820_BASE, %esi
 .Lrecord:
         cmp     %r12d, %esi
-        je      .Lempty
+        je      .Lnone
         cmpl    $E820_BYTES, E820_RETURNED(%rsi)
         jb      .Lvalid
         mov     E820_ATTR(%rsi), %eax
@@ -170,7 +169,7 @@ region_add:
 .Lentry:mov     E820_FIRST(%rsi), %rax  # RAX = its first byte
         mov     E820_LENGTH(%rsi), %rdx
         test    %rdx, %rdx
-        jz      .Lempty
+        jz      .Lnone
         add     %rax, %rdx              # RDX = its end
         jnc     .Lbelow
         mov     $-1, %rdx               # 2^64 or more
@@ -206,7 +205,7 @@ region_add:
         add     $PAGE_BYTES - 1, %rax
         rcr     $1, %rax                # with the carry
         shr     $PAGE_SHIFT - 1, %rax
-        ret
+.Lnone: ret
 
 # INT 15h AX=E801h. Out: AX KiB from 1 MiB to 16 MiB, BX blocks of 64 KiB from
 # 16 MiB; or in CX and DX. CF = 1: there is none, but not all BIOSes set it.
@@ -217,7 +216,7 @@ region_add:
         xor     %edx, %edx
         mov     $bios_interrupt15, %r8d
         call    bios_call
-        jc      .Lret
+        jc      .Lnone
         test    %ax, %ax
         jnz     .Lsizes
         mov     %ecx, %eax
@@ -226,13 +225,14 @@ region_add:
         shl     $16 - PAGE_SHIFT, %edx  # 64 KiB to frames
         movzwl  %ax, %eax
         cmp     $E801_MAX, %eax         # more cannot be: an error code, or a
-        ja      .Lret                   # BIOS that does not know this call
+        ja      .Lnone                   # BIOS that does not know this call
         push    %rdx
         call    .Lfrom_1_mib
         pop     %rdx
         mov     $FRAMES_16M, %eax
         add     %eax, %edx
-        jmp     region_add              # ECX = KIND_USABLE
+        mov     max_frame, %edi
+        jmp     .Lclip                  # ECX = KIND_USABLE
 
 # INT 15h AH=88h. Out: AX KiB from 1 MiB up. Where there is no such call, not
 # all BIOSes set CF: AX may be unchanged, or AH = 80h or 86h.
@@ -241,13 +241,13 @@ region_add:
         mov     $0x8800, %eax
         mov     $bios_interrupt15, %r8d
         call    bios_call
-        jc      .Lret
+        jc      .Lnone
         cmp     $0x8800, %ax
-        je      .Lret
+        je      .Lnone
         cmp     $0x80, %ah
-        je      .Lret
+        je      .Lnone
         cmp     $0x86, %ah
-        je      .Lret
+        je      .Lnone
         movzwl  %ax, %eax
 
 # Adds EAX KiB from 1 MiB up as usable.

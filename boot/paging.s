@@ -65,8 +65,13 @@ page_map:
         or      $PTE_PS, %rax
 
 .Ltable:test    %r9d, %r9d
-        jz      .Lmapped
-        mov     page_root, %edi
+        jnz     .Lwalk
+        pop     %rdi
+        pop     %rdx
+        pop     %rcx
+        pop     %rax
+        ret
+.Lwalk: mov     page_root, %edi
         mov     $LEVEL_PML4, %ecx
 .Llevel:mov     %r8, %rdx
         shr     %cl, %rdx
@@ -107,12 +112,6 @@ page_map:
         add     %rdx, %rax
         loop    .Leven
         jmp     .Ltable
-.Lmapped:
-        pop     %rdi
-        pop     %rdx
-        pop     %rcx
-        pop     %rax
-        ret
 # ANCHOR_END: page_map
 
 # page_zeroed - take the next frame, all zero

@@ -42,8 +42,9 @@ gdt_pointer:
 
 # enter_protected - real mode to protected mode; returns as 32-bit code
 #
-# Out:       CS, DS, ES, SS with base 0 and limit 4 GiB; IF = DF = 0; NMI masked
+# Out:       all segments with base 0 and limit 4 GiB; IF = DF = 0; NMI masked
 # Clobbers:  EAX, EDI
+# Needs:     CS = DS = SS = 0
 # ANCHOR: protected
         .code16
         .globl  enter_protected
@@ -66,6 +67,8 @@ enter_protected:
         mov     $SELECTOR_DATA, %eax
         mov     %eax, %ds
         mov     %eax, %es
+        mov     %eax, %fs
+        mov     %eax, %gs
         mov     %eax, %ss
         jmp     *%edi
 # ANCHOR_END: protected

@@ -14,18 +14,24 @@
 # them in.
 
         .include "layout.inc"
+        .include "cpu.inc"
         .include "pc.inc"
 
         .set    READ_TRIES,   4         # of stage 2, while its checksum is wrong
-        .set    WAIT_SECONDS, 31        # the first of them may be almost over
+        .set    WAIT_SECONDS, 32        # the first look at the clock counts as
+                                        # one, and the one after may be short
+
+        # The registers that disk_read saves: PUSHAL, then ES
+        .set    SAVED_DI,     2 + PUSHAL_EDI
+        .set    SAVED_DX,     2 + PUSHAL_EDX
 
         .section .stage1, "ax"
         .code16
-        .globl  stage1, serial_status, msg_disk
+        .globl  stage1, serial_status
 stage1: jmp     start
         nop
         .ascii  "siso_os "              # where a BPB names its formatter
-        .org    stage1 + 0x14
+        .org    stage1 + 0x14           # as far up as the rest allows
 msg_disk:
         .asciz  "\r\nE1 disk read\r\npress a key\r\n"
 msg_stage2:
@@ -44,7 +50,6 @@ start:  xor     %eax, %eax              # CS may be 07C0h: all jumps are relativ
         mov     %ax, %es
         mov     %ax, %ss                # no interrupt can come before the next
         mov     $STACK_TOP, %sp         # instruction has set SP, too
-        sti
         test    $0x70, %dl              # 00h-0Fh: floppies, 80h-8Fh: disks;
         jz      .Lkeep                  # anything else is garbage
         mov     $0x80, %dl
@@ -82,6 +87,9 @@ stage2_checksum_end:
 #
 # In:        SI = text, zero-terminated
 # die_wait - the same without the text
+#
+# The wait ends after half a minute by the seconds of the real-time clock: they
+# pass without interrupts, which a broken timer or PIC would not deliver.
 # ANCHOR: die
         .globl  die_wait
 die:    call    serial_init
@@ -90,13 +98,13 @@ die_wait:
         mov     BDA_KEY_TAIL, %ax       # forget the keys pressed before, which
         mov     %ax, BDA_KEY_HEAD       # would dismiss the error unseen
         mov     $WAIT_SECONDS, %cx
-.Lwait: mov     $0x01, %ah              # INT 16h AH=01h: ZF = 1: no key yet
-        sti                             # a BIOS call may return without
+.Lwait: mov     $0x01, %ah              # INT 16h AH=01h: ZF = 1: no key yet. It
+        sti                             # is trusted to keep BX and CX
         int     $0x16
         jnz     .Lkey
-        xor     %ax, %ax                # the seconds of the real-time clock:
-        out     %al, $PORT_CMOS         # they pass without interrupts, which a
-        in      $PORT_CMOS_DATA, %al    # broken timer or PIC would not deliver
+        xor     %ax, %ax                # index 0: the seconds
+        out     %al, $PORT_CMOS
+        in      $PORT_CMOS_DATA, %al
         cmp     %al, %bl
         xchg    %ax, %bx
         je      .Lwait
@@ -153,6 +161,8 @@ serial_init:
         mov     $0x0e, %ah              # INT 10h AH=0Eh: teletype output of AL
         mov     $0x0007, %bx            # on page BH; BL: colour, in graphics modes
         int     $0x10
+        push    %ss                     # DS = 0, whatever it is now
+        pop     %ds
         popaw
         .globl  print
 print:  cld                             # a BIOS call may return with DF = 1
@@ -179,14 +189,12 @@ disk_read:
         mov     %dl, %dh                # DH bit 7: 1 = LBA, 0 = CHS
 .Lmethod:
         mov     $CHUNK_SECTORS, %bp     # BP = the most for one call
-.Lpart: pushal                          # a BIOS may change any of them, and
-        push    %es                     # AH=08h changes ES
-        mov     %bp, %di
+.Lpart: mov     %bp, %di
         cmp     %cx, %di
         jb      .Lmost
         mov     %cx, %di                # DI = how many this time
-.Lmost: mov     %sp, %bp
-        mov     %di, 2(%bp)             # into DI's place in what PUSHAL saved
+.Lmost: pushal                          # a BIOS may change any of them, and
+        push    %es                     # AH=08h changes ES
         test    %dh, %dh
         jns     .Lchs
 
@@ -203,7 +211,14 @@ disk_read:
         popaw                           # drop its 16 bytes; CF stays
 # ANCHOR_END: lba
 
-.Ldone: cld
+.Ldone: jnc     .Lread
+.Lreset:xor     %ax, %ax                # INT 13h AH=00h: reset. A floppy's
+        mov     %ss:boot_drive, %dl     # motor needs it to be ready next time
+        int     $0x13
+        stc
+.Lread: cld
+        push    %ss                     # DS = 0, whatever it is now
+        pop     %ds
         pop     %es
         popal
         jc      .Lfailed
@@ -215,10 +230,6 @@ disk_read:
         loop    .Lpart                  # until CX = 0
         ret
 .Lfailed:
-        pushal
-        xor     %ax, %ax                # INT 13h AH=00h: reset. A floppy's
-        int     $0x13                   # motor needs it to be ready next time
-        popal
         shr     $1, %bp
         jnz     .Lpart
         shl     $1, %dh                 # CF = bit 7: it was LBA, CHS is next
@@ -239,10 +250,9 @@ disk_read:
         pop     %eax
         pop     %es
         push    %es
-        jc      .Ldone
+        jc      .Lreset
         and     $0x3f, %ecx             # ECX = sectors per track
-        stc
-        jz      .Ldone                  # none: this drive has no geometry
+        jz      .Lreset                 # none: this drive has no geometry
         movzx   %dh, %esi
         inc     %si                     # ESI = heads
         xor     %edx, %edx
@@ -260,8 +270,8 @@ disk_read:
         or      %ah, %cl                # CL = cylinder bits 9-8, sector
         mov     %dl, %dh                # DH = head
         mov     %sp, %bp
-        mov     %di, 2(%bp)             # DI's and DX's places in what PUSHAL
-        mov     22(%bp), %dl            # saved
+        mov     %di, SAVED_DI(%bp)
+        mov     SAVED_DX(%bp), %dl      # DL = drive
         xchg    %di, %ax
         mov     $0x02, %ah              # INT 13h AH=02h: read AL sectors to
         int     $0x13                   # ES:BX. Out: CF = 0: done

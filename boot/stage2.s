@@ -3,7 +3,7 @@
 # Mode:      16-bit real mode, 32-bit protected mode, 64-bit long mode: each
 #            once, in this order
 # Called by: stage1.s, which has verified every byte of this stage
-# Provides:  stage2; the image header, which the image builder fills in
+# Provides:  stage2; die16; the image header, which the image builder fills in
 # Next:      the files in the order of the calls; errors.s has the sentences
 
         .include "layout.inc"
@@ -50,12 +50,17 @@ reserved_ranges_end:
         cld
         mov     $msg_chained - image_header + STAGE1_BASE, %si
 .Lchar: lodsb
+        test    %al, %al
+        jz      .Lsaid
+        push    %si
         mov     $0x0e, %ah              # INT 10h AH=0Eh: teletype output
         mov     $0x0007, %bx
         int     $0x10
-        test    %al, %al
-        jnz     .Lchar
-        int     $0x18
+        pop     %si
+        jmp     .Lchar
+.Lsaid: int     $0x18                   # the next boot device
+.Lhalt: hlt
+        jmp     .Lhalt
 msg_chained:
         .asciz  "boot the disk, not the partition\r\n"
 
@@ -63,6 +68,8 @@ msg_chained:
         .globl  stage2
 stage2: mov     $0x0003, %ax            # INT 10h AH=00h: mode 3, 80x25 text
         int     $0x10
+        push    %ss                     # DS = 0: up to bios.s, each BIOS call
+        pop     %ds                     # is followed by this
         call    serial_choose
         call    cpu_check
         call    low_memory_check
@@ -114,7 +121,9 @@ serial_choose:
 # Clobbers:  AX, SI
 low_memory_check:
         int     $0x12                   # INT 12h. Out: AX = KiB below the EBDA,
-        cmp     $LOW_MEMORY_END / 1024, %ax     # the extended BIOS data area
+        push    %ss                     # the extended BIOS data area
+        pop     %ds
+        cmp     $LOW_MEMORY_END / 1024, %ax
         mov     $msg_low, %si
         jb      die16
         ret

@@ -92,5 +92,3 @@ switch_end:
         .section .messages, "a"
 msg_entry_point:
         .asciz  "\r\nlong mode, entry "
-msg_newline:
-        .asciz  "\r\n"

@@ -79,7 +79,8 @@ own_segment:
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
         .globl  first_sector, key_before, lba_empty, lba_from, chs_below
         .globl  geometry_zero, direction_down, a20_closes, a20_good
-        .globl  e820_returned, e820_short, e801_ax, carry_kept
+        .globl  e820_returned, e820_short, e801_ax, e801_bx, carry_kept
+        .globl  segments_changed
         .globl  loop_first, loop_end, loop_list, table
         .globl  mutants, mutant_proof, mutant_elf
 entry_cs:       .word   0       # enter the image at CS = this
@@ -107,6 +108,7 @@ stack_deep:     .word   0       # 4 KiB below the stack pointer are used
 interrupts_on:  .word   0       # IF is set on return
 interrupts_off: .word   0       # IF is clear on return
 direction_down: .word   0       # DF is set on return
+segments_changed: .word 0       # DS and ES are others on return
 gdtr_changed:   .word   0       # GDTR is another one on return
 kib:            .word   0       # what INT 12h reports
 a20_closed:     .word   0       # the gate is closed at entry,
@@ -125,6 +127,7 @@ e820_count:     .word   0       # entries of the table
 e820_lost:      .word   0xffff  # at this one, SMAP is lost
 e801_mode:      .word   0       # 1: in CX and DX only; 2: unsupported
 e801_ax:        .word   0       # what it returns in AX and CX
+e801_bx:        .word   0       # and in BX and DX
 ext_absent:     .word   0       # AH=88h is unsupported
 carry_kept:     .word   0       # E801 and AH=88h return with the caller's CF
 loop_first:     .long   0       # flip the bits from this number
@@ -183,8 +186,9 @@ main:   mov     %cs, %ax
         jne     .Lpaint
         pop     %es
 .Lpainted:
-        cmpw    $0, direction_down
-        je      .Lupwards
+        mov     direction_down, %ax
+        or      segments_changed, %ax
+        jz      .Lupwards
         hook    0x16, hook16, old16
 .Lupwards:
         cmpl    $0, loop_end
@@ -437,7 +441,13 @@ leave:  push    %bp
         cmpw    $0, %cs:gdtr_changed
         je      .Lleft
         lgdtl   %cs:null_gdt
-.Lleft: pop     %bp
+.Lleft: cmpw    $0, %cs:segments_changed
+        je      .Lsegments
+        mov     $0x9999, %bp
+        mov     %bp, %ds
+        mov     %bp, %es
+.Lsegments:
+        pop     %bp
         iret
 
 # The same with CF = 1 and AH = 01h, invalid function.
@@ -446,6 +456,14 @@ failure:push    %bp
         mov     %sp, %bp
         orw     $FLAG_CF, AT_FLAGS(%bp)
         pop     %bp
+        cmpw    $0, %cs:clobber
+        je      leave
+        mov     $GARBAGE, %ebx
+        mov     %ebx, %ecx
+        mov     %ebx, %edx
+        mov     %ebx, %esi
+        mov     %ebx, %edi
+        mov     %ebx, %ebp
         jmp     leave
 success:push    %bp
         mov     %sp, %bp
@@ -699,7 +717,12 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
         je      .Lsizes
         mov     %cs:e801_ax, %ax
         mov     %ax, %cx
-.Lsizes:cmpw    $1, %cs:e801_mode
+.Lsizes:cmpw    $0, %cs:e801_bx
+        je      .Lblocks
+        mov     %cs:e801_bx, %bx
+        mov     %bx, %dx
+.Lblocks:
+        cmpw    $1, %cs:e801_mode
         jne     .Lsized
         xor     %ax, %ax
         xor     %bx, %bx

@@ -130,11 +130,13 @@ impl AddressSpace {
             .collect();
         taken.extend(manifest.boot_info_address.map(boot_info));
         taken.extend(manifest.stack_address.map(stack));
-        // Up to the next range, or 4 TiB.
+        // Up to the next range or the end of this half, at most 4 TiB.
         let requested = manifest.physical_memory_offset.map(|first| {
             let above = taken.iter().map(|range| range.first);
-            let next = above.filter(|&above| above > first).min();
-            let room = next.unwrap_or(end_of_half(first)).wrapping_sub(first);
+            let next = above
+                .filter(|&above| above > first)
+                .map(|above| above - first);
+            let room = next.fold(end_of_half(first).wrapping_sub(first), u64::min);
             let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(LARGE_PAGE_BYTES - 1);
             Range::new("physical memory", first, bytes)
         });

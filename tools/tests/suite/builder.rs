@@ -1,9 +1,9 @@
 //! The image builder refuses invalid kernels with one line each and does not
 //! change an existing image. Other tools understand the disks that it builds.
 
-use crate::common::{Folder, image, kernel, plain};
+use crate::common::{Folder, field, image, kernel, plain};
 use siso_image::elf::Kernel;
-use siso_image::layout::{CHUNK_SECTORS, ONE_MIB};
+use siso_image::layout::{CHUNK_SECTORS, MAX_FRAME, ONE_MIB, PAGE_BYTES};
 use siso_image::{LOADER, SECTOR};
 use std::fs;
 use std::path::Path;
@@ -197,6 +197,26 @@ fn impossible_address_spaces() {
     }
     let output = build("kernel-stack-size = 2");
     assert!(output.status.success() && image.exists(), "{output:?}");
+}
+
+/// At the end of the lower half there is room for 1 TiB, whatever is in the upper
+/// half.
+#[test]
+fn physical_memory_ends_with_its_half() {
+    let folder = Folder::new();
+    let (manifest, image) = (folder.0.join("Cargo.toml"), folder.0.join("image"));
+    let keys = "[package]\nname = \"a\"\n[package.metadata.bootloader]\n\
+                physical-memory-offset = \"0x7f0000000000\"\n";
+    fs::write(&manifest, keys).expect("a file can be written");
+    for name in ["seed", "higher_half"] {
+        let kernel = kernel(name);
+        let arguments = ["--manifest", path(&manifest), "-o", path(&image)];
+        let output = siso_image(&[&["build", path(&kernel)], &arguments[..]].concat());
+        assert!(output.status.success(), "{name}: {output:?}");
+        let bytes = fs::read(&image).expect("the image exists");
+        let frames = field(&bytes, MAX_FRAME) as u64;
+        assert_eq!(frames * PAGE_BYTES, 1 << 40, "{name}");
+    }
 }
 
 #[test]

@@ -115,6 +115,41 @@ fn registers() {
         case("returns with interrupts on", &[("interrupts_on", 1)], Boots),
         case("changes GDTR", &[("gdtr_changed", 1)], Boots),
         case("uses 4 KiB of stack", &[("stack_deep", 1)], Boots),
+        case(
+            "the same, and no read works",
+            &[("clobber", 1), ("reads_fail", 0xffff)],
+            Says("E1 disk read"),
+        ),
+        case("changes DS and ES", &[("segments_changed", 1)], Boots),
+        case(
+            "the same without LBA",
+            &[("segments_changed", 1), ("lba_absent", 1)],
+            Boots,
+        ),
+        case(
+            "the same, and 8 sectors are the most",
+            &[("segments_changed", 1), ("sectors_max", 8)],
+            Boots,
+        ),
+        case(
+            "the same, and A20 is closed",
+            &[("segments_changed", 1), ("a20_closed", 1)],
+            Boots,
+        ),
+        case(
+            "the same, and no read works",
+            &[("segments_changed", 1), ("reads_fail", 0xffff)],
+            Says("E1 disk read"),
+        ),
+        case(
+            "the same, and the kernel comes wrong",
+            &[
+                ("segments_changed", 1),
+                ("reads_good", 2),
+                ("reads_wrong", 0xffff),
+            ],
+            Says("E8 wrong data on the disk: sectors "),
+        ),
         case("returns with DF set", &[("direction_down", 1)], Boots),
         case(
             "the same without LBA",
@@ -143,6 +178,7 @@ fn registers() {
                 ("gdtr_changed", 1),
                 ("packet_changed", 1),
                 ("direction_down", 1),
+                ("segments_changed", 1),
             ],
             Boots,
         ),
@@ -481,11 +517,16 @@ fn keys() {
     const TICKS: u64 = 0x46c;
     const KEY_HEAD: u64 = 0x41a;
     const KEY_TAIL: u64 = 0x41c;
-    for (setting, sentence) in [
-        (("reads_fail", 0xffff), "E1 disk read"),
-        (("kib", 100), "E3 less than 216 KiB of low memory"),
+    for (settings, sentence) in [
+        ([("reads_fail", 0xffff), ("clobber", 0)], "E1 disk read"),
+        ([("reads_fail", 0xffff), ("clobber", 1)], "E1 disk read"),
+        (
+            [("kib", 100), ("clobber", 0)],
+            "E3 less than 216 KiB of low memory",
+        ),
     ] {
-        let bios = BadBios::new(&[("key_before", 1), setting]);
+        let [one, other] = settings;
+        let bios = BadBios::new(&[("key_before", 1), one, other]);
         let (disk, folder) = (Disk::of("seed"), Folder::new());
         let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
         says(&mut machine, sentence);

@@ -21,6 +21,7 @@ const TABLE_SECTORS: Field = (CHECKSUMS_SECTORS, 4);
 const KERNEL: Field = (KERNEL_SECTOR, 4);
 const KERNEL_LENGTH: Field = (KERNEL_SECTORS, 4);
 const HEADERS: Field = (ELF_SECTORS, 4);
+const WX: Field = (ALLOW_WX, 4);
 const STACK: Field = (STACK_PAGES, 4);
 const FRAMES: Field = (MAX_FRAME, 4);
 const INFO_FIRST: Field = (INFO_ADDRESS, 8);
@@ -67,7 +68,8 @@ fn refused(name: &str, field: Field, value: u64) {
 }
 
 #[test]
-fn numbers_of_sectors() {
+fn numbers() {
+    refused("W^X half lifted", WX, 2);
     refused("no sectors of headers", HEADERS, 0);
     refused("too many sectors of headers", HEADERS, ELF_SECTORS_MAX + 1);
     refused("very many sectors of headers", HEADERS, 1 << 31);
@@ -85,6 +87,15 @@ fn ranges() {
     refused("physical memory not canonical", physical, NOT_CANONICAL);
     let inside = PHYSICAL_HERE + PAGE_BYTES;
     refused("physical memory inside 2 MiB", physical, inside);
+
+    let name = "physical memory that ends inside 2 MiB";
+    let frames = FRAMES_4G + 100;
+    let last = PHYSICAL_HERE + frames * PAGE_BYTES - 1;
+    says(
+        &mut boot(&[(FRAMES, frames), (PHYSICAL_LAST, last)]),
+        SENTENCE,
+    );
+    row(name, SENTENCE, SENTENCE, "QEMU");
 }
 
 /// Whatever these lead to: an error, or a kernel that finds all in order.
