@@ -208,6 +208,8 @@ fn physical_memory_ends_with_its_half() {
     let keys = "[package]\nname = \"a\"\n[package.metadata.bootloader]\n\
                 physical-memory-offset = \"0x7f0000000000\"\n";
     fs::write(&manifest, keys).expect("a file can be written");
+    fs::create_dir(folder.0.join("src")).expect("a folder can be created");
+    fs::write(folder.0.join("src/main.rs"), "").expect("a file can be written");
     for name in ["seed", "higher_half"] {
         let kernel = kernel(name);
         let arguments = ["--manifest", path(&manifest), "-o", path(&image)];
