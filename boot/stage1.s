@@ -18,8 +18,8 @@
         .include "pc.inc"
 
         .set    READ_TRIES,   4         # of stage 2, while its checksum is wrong
-        .set    WAIT_SECONDS, 32        # the first look at the clock counts as
-                                        # one, and the one after may be short
+        .set    WAIT_SECONDS, 31        # the first look at the clock counts as
+                                        # one, and the next one is short
 
         # The registers that disk_read saves: PUSHAL, then ES
         .set    SAVED_DI,     2 + PUSHAL_EDI

@@ -10,8 +10,8 @@ use siso_image::SECTOR;
 use siso_image::layout::{CHUNK_SECTORS, LOADER_BYTES};
 use std::path::Path;
 
-const SMALL_OWN: u64 = 50_000;
-const OWN_PER_MIB: u64 = 600_000;
+const SMALL_OWN: u64 = 47_000;
+const OWN_PER_MIB: u64 = 430_244;
 const MORE_CALLS: u64 = 10;
 const TIMES_FLOOR: f64 = 1.6;
 const KERNEL_BYTES: u64 = 8192;
