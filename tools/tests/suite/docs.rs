@@ -105,6 +105,8 @@ fn linked_files_exist() {
     for page in [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/assembly.md",
         "docs/protocol.md",
         "docs/disk.md",
         "docs/errors.md",
