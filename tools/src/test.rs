@@ -29,8 +29,16 @@ const LAST_LOADER_MESSAGE: &str = "long mode, entry";
 const POLL: Duration = Duration::from_millis(10);
 
 /// Whether `cargo test` built this file. Then its name ends with a dash and 16
-/// hexadecimal digits, unlike those that `cargo run` uses.
+/// hexadecimal digits, unlike those that `cargo run` uses; or rustdoc built it for
+/// a doc test, in a folder whose name begins with `rustdoctest`.
 pub fn is_test(kernel: &Path) -> bool {
+    let folders = kernel.ancestors().skip(1).filter_map(Path::file_name);
+    if folders
+        .map(|name| name.to_string_lossy())
+        .any(|name| name.starts_with("rustdoctest"))
+    {
+        return true;
+    }
     let stem = kernel.file_stem().unwrap_or_default().to_string_lossy();
     let hash = stem.rsplit_once('-').map_or("", |(_, hash)| hash);
     hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -139,8 +147,11 @@ mod tests {
                 "target/x/debug/build/os/236e27e64293b2fd/out/os-236e27e64293b2fd",
                 true,
             ),
+            ("/tmp/rustdoctestAb12Cd/rust_out", true),
+            ("/tmp/rustdoctestAb12Cd/doctest_bundle_2024/rust_out", true),
             ("target/debug/os", false),
             ("target/debug/my-os", false),
+            ("target/debug/rust_out", false),
             ("target/debug/examples/page-0123456789abcdeg", false),
         ] {
             assert_eq!(is_test(Path::new(file)), expected, "{file}");

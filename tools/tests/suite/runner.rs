@@ -55,6 +55,18 @@ fn a_kernel_with_the_name_of_a_test() {
     assert_eq!(said, "tls ok\n");
 }
 
+/// rustdoc names the programs of all doc tests alike; a failing one must fail.
+#[test]
+fn a_failing_doc_test() {
+    let folder = Folder::new();
+    let file = folder.0.join("rustdoctestAb12Cd/rust_out");
+    fs::create_dir(file.parent().expect("it is in a folder")).expect("it can be created");
+    fs::copy(kernel("triple_fault"), &file).expect("a file can be copied");
+    let (output, said) = siso_image(&["run", path(&file)], &[]);
+    assert_eq!(output.status.code(), Some(101), "{said}");
+    assert!(said.contains("the machine was reset"), "{said}");
+}
+
 #[test]
 fn a_kernel_that_resets_the_machine() {
     let (output, said) = siso_image(&["test", path(&kernel("triple_fault"))], &[]);
