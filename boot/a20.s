@@ -23,7 +23,7 @@
 
 # a20_open - open the gate, or stop
 #
-# Out:       a20_method = how it was opened the last time: 0 it was open, 1 BIOS,
+# Out:       a20_method = which method opened it last: 0 none (it was open), 1 BIOS,
 #            2 keyboard controller, 3 port 92h
 # Clobbers:  EAX, CX, SI; FS = FFFFh
 # Needs:     DS = SS = 0

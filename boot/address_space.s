@@ -13,7 +13,7 @@
         .section .stage2, "ax"
         .code64
 
-# address_space - build all of them
+# address_space - build the kernel's page tables
 #
 # Out:       page_root = address of the kernel's PML4
 # Clobbers:  all
@@ -25,7 +25,7 @@ address_space:
         xor     %ebp, %ebp              # LEVEL_PT
         mov     $PF_W, %esi
 
-        # The low MiB, where the screen is: each page at its own address.
+        # The first MiB, where the screen is: each page at its own address.
         # Page 0 is left out, so a null pointer faults.
         mov     $1, %eax
         mov     $1, %ebx
@@ -51,8 +51,8 @@ address_space:
         mov     stack_pages, %ecx
         call    page_map
 
-        # Physical memory: 4 GiB whole, with small pages where the first
-        # 2 MiB hold memory of different kinds.
+        # Physical memory: the first 4 GiB completely. The first 2 MiB, which hold
+        # memory of different kinds, in pages of 4 KiB, the rest in pages of 2 MiB.
         mov     physical_offset, %rax
         shr     $PAGE_SHIFT, %rax
         xor     %ebx, %ebx
@@ -146,7 +146,7 @@ address_space:
         jmp     .Lregion
 .Lret:  ret
 
-# is_ram - is this region RAM for a kernel to reach, if not to use?
+# is_ram - should the kernel be able to reach this region above 4 GiB?
 #
 # In:        RSI = region in the map
 # Out:       ZF  1 = usable memory, ACPI tables or ACPI NVS

@@ -1,4 +1,4 @@
-# allocate.s - which memory do the kernel and what belongs to it get?
+# allocate.s - where in memory do the kernel and everything it gets go?
 #
 # Mode:      64-bit long mode
 # Called by: stage2.s
@@ -10,7 +10,7 @@
         .include "paging.inc"
 
         # Page tables that every kernel needs: the PML4; a PDPT, a PD and a page
-        # table each for the low MiB and the boot info; two PDPTs, five PDs and a
+        # table each for the first MiB and the boot info; two PDPTs, five PDs and a
         # page table for the first 4 GiB of physical memory, which may begin
         # anywhere in a table.
         .set    TABLES_FIXED, 1 + 3 + 3 + 8
@@ -122,7 +122,7 @@ allocate:
         mov     $msg_space, %esi
         cmp     $FRAMES_4G, %rax
         ja      die
-        mov     $FRAMES_2M, %ecx        # it begins with a page of 2 MiB
+        mov     $FRAMES_2M, %ecx        # aligned to 2 MiB (docs/protocol.md)
         call    map_find
         shl     $PAGE_SHIFT, %rax
         sub     %rbx, %rax              # RAX = from virtual to physical

@@ -8,9 +8,10 @@
 #
 # BIOS services are 16-bit code. A BIOS call may change all that is its own in
 # real mode, and was seen to: every register, the direction flag, interrupts,
-# the GDT register, segment limits, and even the A20 gate. All of that is put
-# right here. (`print` and `disk_read`, which make several calls in a row, save
-# their own registers between them.)
+# the GDT register, segment limits, and even the A20 gate. bios_call restores all
+# of it. (`print` and `disk_read`, which make several calls in a row, save their
+# own registers between them.) The stack and all of stage 2 lie below 64 KiB, so
+# SP and code addresses are the same numbers in every mode.
 
         .include "layout.inc"
         .include "cpu.inc"
@@ -37,7 +38,7 @@ bios_call:
         sub     $PUSHAL_BYTES, %rsp     # POPAL will load them from here
         mov     %edi, PUSHAL_EDI(%rsp)
         mov     %esi, PUSHAL_ESI(%rsp)
-        mov     %r8d, PUSHAL_EBP(%rsp)
+        mov     %r8d, PUSHAL_EBP(%rsp)  # POPAL will put it into BP
         mov     %ebx, PUSHAL_EBX(%rsp)
         mov     %edx, PUSHAL_EDX(%rsp)
         mov     %ecx, PUSHAL_ECX(%rsp)
@@ -80,7 +81,7 @@ bios_call:
         in      $PORT_CMOS_DATA, %al
         popal
         sti
-        call    *%bp                    # CF = 0, from XOR
+        call    *%bp                    # the routine; CF = 0, from XOR
 
         # Up again.
         sbb     %bp, %bp                # bit 0 = CF

@@ -13,7 +13,8 @@
         .section .stage2, "ax"
         .code64
 
-# boot_info - fill the boot info's page, say on the screen what was given up
+# boot_info - fill the boot info's page; warn if the map was simplified, or if
+#             some page is writable and executable
 #
 # Clobbers:  all
 # ANCHOR: boot_info
@@ -93,9 +94,9 @@ boot_info:
         or      $INFO_FLAG_NX, %eax
 .Lno_nx:mov     %eax, INFO_FLAGS(%rdx)
 
-        cmpl    $0, map_dropped
+        cmpl    $0, map_simplified
         je      .Lwhole
-        mov     $msg_dropped, %esi
+        mov     $msg_simplified, %esi
         call    put
 .Lwhole:cmpl    $0, allow_wx
         je      .Lstrict

@@ -5,7 +5,7 @@
 # Provides:  chunk_next
 # Next:      elf.s
 #
-# A chunk is what one BIOS call may read: 127 sectors at most. The image holds
+# A chunk is up to 127 sectors, the most that one BIOS call may read. The image holds
 # a checksum for each chunk of the kernel, in a checksum table. The table comes
 # in blocks of a chunk each: the image header has the checksum of the first
 # block, and each block that of the next one.

@@ -15,9 +15,9 @@
         .section .stage2, "ax"
         .code64
 
-# put - collect a text
+# put - collect a string
 #
-# In:        ESI = text, zero-terminated
+# In:        ESI = string, zero-terminated
 # Clobbers:  RAX, RSI, RDI
         .globl  put, put_char, put_hex, put_decimal, flush, die
 put:    mov     text_end, %edi
@@ -83,11 +83,12 @@ flush:  mov     text_end, %esi
         mov     $print, %r8d
         jmp     bios_call
 
-# die - show what was collected and an error, go on to the next boot device
+# die - show what was collected and an error, go on to the next boot device (this
+#       one is for 64-bit code; stage 1 has its own)
 #
-# In:        ESI = text, zero-terminated
+# In:        ESI = string, zero-terminated
 # ANCHOR: die64
-die:    call    put                     # which ends with a zero
+die:    call    put                     # leaves a zero after the string
         mov     $text, %esi
         mov     $die16, %r8d
         jmp     bios_call               # does not come back

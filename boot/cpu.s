@@ -38,11 +38,12 @@ cpu_check:
         test    $CPUID_LM, %edx
         jz      die16
 
-        # NX: no-execute, a bit in a page-table entry that forbids to run code.
+        # NX: no-execute, a bit in a page-table entry that forbids running code
+        # there.
         test    $CPUID_NX, %edx
         jnz     .Lyes
         xor     %eax, %eax              # CPUID 0. Out: EBX, EDX, ECX = vendor.
-        cpuid                           # Firmware set-up can switch NX off in
+        cpuid                           # Firmware setup can switch NX off in
         cmp     $CPUID_INTEL, %ebx      # Intel CPUs: switch it on again
         jne     .Lyes
         mov     $MSR_MISC_ENABLE, %ecx

@@ -81,8 +81,9 @@ elf_check:
 
         mov     %eax, %r9d              # R9D = where in the file the next one
         mov     $ONE_MIB - 1, %r8d      # begins; R8 = last address of the one
-        xor     %r10d, %r10d            # before; R10 = its header; R11D =
-        xor     %r11d, %r11d            # rights of the page it ends in
+        xor     %r10d, %r10d            # before, so the first must begin at 1 MiB
+        xor     %r11d, %r11d            # or above; R10 = its header; R11D = rights
+                                        # of the page it ends in
         xor     %r15d, %r15d            # R15D = 1: the entry point was found
         mov     $.Lsegment, %ebp
         call    each_segment
@@ -143,7 +144,7 @@ elf_check:
         and     $~(PAGE_BYTES - 1), %rax
         cmp     RANGE_LAST(%rcx), %rax
         jbe     .Lbad
-.Lfree: add     $16, %ecx
+.Lfree: add     $RANGE_BYTES, %ecx
         cmp     $reserved_ranges_end, %ecx
         jne     .Lrange
 

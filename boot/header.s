@@ -11,11 +11,10 @@
         .include "layout.inc"
         .include "paging.inc"
 
-
         .section .stage2, "ax"
         .code64
 
-# header_check - stop unless all numbers are in their ranges
+# header_check - stop unless every number that could do harm is in its range
 #
 # Clobbers:  RAX, RBX, RCX, RDX, RSI, RDI
 # ANCHOR: header_check
@@ -25,8 +24,8 @@ header_check:
         dec     %eax
         cmp     $ELF_SECTORS_MAX, %eax  # unsigned: 0 became the largest
         jae     header_bad
-        cmp     %eax, kernel_sectors
-        jbe     header_bad
+        cmp     %eax, kernel_sectors    # EAX = elf_sectors - 1: the headers must
+        jbe     header_bad              # be part of the kernel's sectors
         cmpl    $0, checksums_sectors
         je      header_bad
         mov     stack_pages, %eax

@@ -91,7 +91,8 @@ kernel_load:
         clc
         ret
 
-# Copies a chunk of ECX sectors to the segments that it holds.
+# Copies a chunk of ECX sectors to the segments that it holds. The loop over the
+# headers ends: elf_check made sure that they account for every sector.
 # ANCHOR: scatter
 .Lscatter:
         mov     $CHUNK_BASE, %esi       # RSI = next byte of the chunk

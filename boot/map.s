@@ -2,8 +2,8 @@
 #
 # Mode:      64-bit long mode
 # Called by: allocate.s and boot_info.s
-# Provides:  map_make, map_find, map_fits, map_end, map_dropped
-# Next:      kernel.s (kernel_load)
+# Provides:  map_make, map_find, map_fits, map_end, map_simplified
+# Next:      paging.s
 #
 # Regions from a BIOS may overlap and come in any order. What we use is added to
 # the same list. Where regions overlap, the higher kind counts: that is
@@ -16,7 +16,7 @@
 
 # map_make - make the sorted map of disjoint regions from the list, or stop
 #
-# Out:       map_end; map_dropped = the size below which regions were given up
+# Out:       map_end; map_simplified = the size below which regions were given up
 # Clobbers:  RAX, RBX, RCX, RDX, RBP, RSI, RDI, R8
 #
 # Walks upwards from frame 0. Each step looks at the whole list: which is the
@@ -77,7 +77,7 @@ map_make:
         inc     %ebx                    # FFFFFFFFh: no border above
         jnz     .Lstep
         mov     %edi, map_end
-        mov     %r8d, map_dropped
+        mov     %r8d, map_simplified
         ret
 
 .Lcoarser:
@@ -142,8 +142,8 @@ map_find:
 
         .bss
         .balign 4
-        .globl  map_end, map_dropped
+        .globl  map_end, map_simplified
 map_end:
         .skip   4
-map_dropped:                            # frames; 0: nothing was dropped
+map_simplified:                         # frames; 0: nothing was simplified
         .skip   4

@@ -7,7 +7,7 @@
 #
 # A region is three 32-bit numbers: first frame, end frame (the first one that
 # is no longer part of it), kind. A frame is 4 KiB of physical memory. What
-# lies above `max_frame`, 4 TiB mostly, is left out: one wrong entry would cost
+# lies above `max_frame`, usually 4 TiB, is left out: one wrong entry would cost
 # minutes and gigabytes of page tables.
 
         .include "layout.inc"
@@ -48,7 +48,7 @@ memory_read:
         call    region_add
         movl    $0, beyond
         call    .Le820
-        cmpl    $1, region_count        # is there more than ours?
+        cmpl    $1, region_count        # did the BIOS add any to our one?
         ja      .Lreport
         call    .Le801
         cmpl    $1, region_count
@@ -101,7 +101,7 @@ region_add:
         incl    region_count
 .Lempty:ret
 
-# INT 15h AX=E820h: an entry a call. All are collected first: only the whole map
+# INT 15h AX=E820h: an entry per call. All are collected first: only the whole map
 # shows whether the attributes mean anything.
 # ANCHOR: e820
 .Le820: movl    $0xe820, memory_source
@@ -112,8 +112,8 @@ region_add:
         mov     $0xe820, %eax           # INT 15h AX=E820h. In: EBX = 0 or what
         mov     $SMAP, %edx             # it returned, ES:DI buffer, ECX its size
         mov     $E820_BYTES, %ecx       # Out: EAX = SMAP, EBX = 0 after the last
-        mov     $e820_entry, %edi       # entry, ECX bytes stored. CF = 1: there
-        mov     $bios_interrupt15, %r8d # is no E820, or no more entry
+        mov     $e820_entry, %edi       # entry, ECX bytes stored. CF = 1: no
+        mov     $bios_interrupt15, %r8d # E820, or no more entries
         call    bios_call
         jc      .Lconvert
         cmp     $SMAP, %eax
@@ -129,7 +129,7 @@ region_add:
         jz      .Lconvert
         cmp     $E820_END, %r12d
         jb      .Lask
-        mov     $msg_dropped, %esi      # there are more: say so
+        mov     $msg_simplified, %esi   # there are more: say so
         call    put
 
         # ACPI 3.0 lets a BIOS mark entries as not valid, by a clear bit 0 of

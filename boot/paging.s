@@ -21,8 +21,8 @@
 identity_grow:
         lea     FRAMES_2M - 1(%rax), %ecx
         shr     $LEVEL_PD, %ecx         # pages of 2 MiB
-        mov     frame_next, %edx        # the kernel's; page_map keeps EDX
-        mov     identity_next, %eax
+        mov     frame_next, %edx        # page_zeroed takes frames from there:
+        mov     identity_next, %eax     # lend it ours, then put the kernel's back
         mov     %eax, frame_next
         xor     %eax, %eax
         xor     %ebx, %ebx

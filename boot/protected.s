@@ -49,9 +49,9 @@ gdt_pointer:
         .code16
         .globl  enter_protected
 enter_protected:
-        cli                             # no interrupt has a handler from here,
-        cld
-        mov     $CMOS_NMI_MASK, %al     # nor has the NMI, which CLI cannot mask
+        cli                             # no interrupts from here on: there are no
+        cld                             # handlers. And no NMIs, which CLI does
+        mov     $CMOS_NMI_MASK, %al     # not mask
         out     %al, $PORT_CMOS
         in      $PORT_CMOS_DATA, %al    # the chip expects a read after it
         pop     %di                     # the return address, 16 bits

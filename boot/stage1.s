@@ -7,10 +7,10 @@
 # Next:      stage2.s
 #
 # Sector 0 is also the master boot record (MBR). Bytes 0x03 to 0x59 are where a
-# floppy has its BIOS parameter block (BPB): firmware that takes a USB stick for
-# a floppy writes there, so they hold no code: texts, which may be garbled then,
-# and last of all data, past the fields that a floppy's BPB has. The disk
-# signature and the partition table begin at 0x1B8; the image builder fills
+# floppy has a name and its BIOS parameter block (BPB): firmware that takes a USB
+# stick for a floppy writes there, so they hold no code, only strings, which may
+# be garbled then, and after the last field that a floppy's BPB has, data. The
+# disk signature and the partition table begin at 0x1B8; the image builder fills
 # them in.
 
         .include "layout.inc"
@@ -30,8 +30,8 @@
         .globl  stage1, serial_status
 stage1: jmp     start
         nop
-        .ascii  "siso_os "              # where a BPB names its formatter
-        .org    stage1 + 0x14           # as far up as the rest allows
+        .ascii  "siso_os "              # the field for the formatter's name
+        .org    stage1 + 0x14           # so high that the data ends at 0x5a
 msg_disk:
         .asciz  "\r\nE1 disk read\r\npress a key\r\n"
 msg_stage2:
@@ -85,8 +85,8 @@ stage2_checksum_end:
 
 # die - show an error, wait for a key, let the BIOS try the next boot device
 #
-# In:        SI = text, zero-terminated
-# die_wait - the same without the text
+# In:        SI = string, zero-terminated
+# die_wait - the same without the string
 #
 # The wait ends after half a minute by the seconds of the real-time clock: they
 # pass without interrupts, which a broken timer or PIC would not deliver.
@@ -138,9 +138,9 @@ serial_init:
         pop     %si
         ret
 
-# print - print a text on the screen, on COM1 and on port E9h
+# print - print a string on the screen, on COM1 and on port E9h
 #
-# In:        SI = text, zero-terminated
+# In:        SI = string, zero-terminated
 # Out:       SI = after its end
 # Clobbers:  AL
 .Lprint_next:
@@ -174,14 +174,14 @@ print:  cld                             # a BIOS call may return with DF = 1
 # disk_read - read sectors into memory (BIOS INT 13h, AH=42h, else AH=02h)
 #
 # In:        EAX first sector; CX count, 1..127; ES:BX buffer; DL drive
-# Out:       CF  0 = done, 1 = failed, however often tried; DF = 0
+# Out:       CF  0 = done, 1 = every attempt failed; DF = 0
 # Clobbers:  EAX, BX, CX, DH, EDI, BP
 # Needs:     DS = SS = 0; a buffer that does not cross a 64 KiB boundary
 #
-# Logical block addressing (LBA) first, but for floppies, which have none. Each
-# failure halves how many sectors one call asks for: some BIOSes refuse more
-# than a few. Where not even single sectors can be read, the same once more by
-# cylinder, head and sector (CHS). AH=41h is not asked whether there is LBA:
+# Logical block addressing (LBA) first, except for floppies, which do not have it.
+# Each failure halves the number of sectors per call, as some BIOSes refuse more
+# than a few. If even a single sector cannot be read, all of this is tried again
+# by cylinder, head and sector (CHS). AH=41h is not asked whether there is LBA:
 # its answer was seen to be wrong both ways.
         .globl  disk_read
 disk_read:
@@ -248,8 +248,8 @@ disk_read:
         pop     %di
         pop     %bx
         pop     %eax
-        pop     %es
-        push    %es
+        pop     %es                     # the buffer's segment again, which must
+        push    %es                     # stay saved, too
         jc      .Lreset
         and     $0x3f, %ecx             # ECX = sectors per track
         jz      .Lreset                 # none: this drive has no geometry
@@ -270,7 +270,7 @@ disk_read:
         or      %ah, %cl                # CL = cylinder bits 9-8, sector
         mov     %dl, %dh                # DH = head
         mov     %sp, %bp
-        mov     %di, SAVED_DI(%bp)
+        mov     %di, SAVED_DI(%bp)      # POPAL will load the smaller count
         mov     SAVED_DX(%bp), %dl      # DL = drive
         xchg    %di, %ax
         mov     $0x02, %ah              # INT 13h AH=02h: read AL sectors to
@@ -284,4 +284,4 @@ stage1_end:
         .bss
         .globl  boot_drive
 boot_drive:
-        .byte   0
+        .skip   1

@@ -1,10 +1,10 @@
-# stage2.s - from stage 1 to the kernel, one call a step
+# stage2.s - from stage 1 to the kernel, one call per step
 #
 # Mode:      16-bit real mode, 32-bit protected mode, 64-bit long mode: each
 #            once, in this order
 # Called by: stage1.s, which has verified every byte of this stage
 # Provides:  stage2; die16; the image header, which the image builder fills in
-# Next:      the files in the order of the calls; errors.s has the sentences
+# Next:      the files in the order of the calls; errors.s has the messages
 
         .include "layout.inc"
         .include "pc.inc"
@@ -25,12 +25,12 @@ image_header:
         jmp     .Lchained
         .ascii  "siso_2"
 checksums_sector:   .long   0   # first sector of the checksum table,
-checksums_sectors:  .long   0   # how many there are,
+checksums_sectors:  .long   0   # how many sectors it has,
 checksums_checksum: .fill   CHECKSUM_BYTES, 1, 0        # of its first block
 kernel_sector:      .long   0   # first sector of the kernel's ELF file,
-kernel_sectors:     .long   0   # how many there are,
-elf_sectors:        .long   0   # how many of them hold its headers
-allow_wx:           .long   0   # 1: the user insists on W + X segments
+kernel_sectors:     .long   0   # how many sectors it has,
+elf_sectors:        .long   0   # how many of those hold its headers
+allow_wx:           .long   0   # 1: some page is W and X; WX=1 allowed it
 serial_mode:        .long   0   # SERIAL_AUTO, SERIAL_ON or SERIAL_OFF
 stack_pages:        .long   0   # of the kernel's stack
 max_frame:          .long   0   # physical memory that is managed ends here
@@ -38,7 +38,7 @@ max_frame:          .long   0   # physical memory that is managed ends here
 reserved_ranges:
 info_address:       .quad   0, 0        # the boot info,
 stack_guard:        .quad   0, 0        # the guard page and the stack above it,
-physical_offset:    .quad   0, 0        # physical memory
+physical_offset:    .quad   0, 0        # the window to physical memory
 reserved_ranges_end:
 # ANCHOR_END: header
 
@@ -64,12 +64,12 @@ reserved_ranges_end:
 msg_chained:
         .asciz  "boot the disk, not the partition\r\n"
 
-# ANCHOR: road
+# ANCHOR: main_line
         .globl  stage2
 stage2: mov     $0x0003, %ax            # INT 10h AH=00h: mode 3, 80x25 text
         int     $0x10
-        push    %ss                     # DS = 0: up to bios.s, each BIOS call
-        pop     %ds                     # is followed by this
+        push    %ss                     # DS = 0 again: needed after each BIOS
+        pop     %ds                     # call, until bios_call takes care of it
         call    serial_choose
         call    cpu_check
         call    low_memory_check
@@ -89,7 +89,7 @@ stage2: mov     $0x0003, %ax            # INT 10h AH=00h: mode 3, 80x25 text
         call    address_space
         call    boot_info
         jmp     start_kernel
-# ANCHOR_END: road
+# ANCHOR_END: main_line
 
 # serial_choose - set up COM1, unless the BIOS mirrors the screen there
 #
@@ -130,7 +130,7 @@ low_memory_check:
 
 # die16 - show an error, wait for a key, let the BIOS try the next boot device
 #
-# In:        SI = text, zero-terminated
+# In:        SI = string, zero-terminated
         .globl  die16
 die16:  call    print
         mov     $msg_key, %si

@@ -40,10 +40,11 @@ start_kernel:
         jmp     .Lswitch
 # ANCHOR_END: start_kernel
 
-# From here on all lies in one page (boot.ld asserts it), with the descriptors.
-# The kernel's page tables map that page where it is, to read and to execute; it
-# stays in use, for the descriptors and for the halt loop of a kernel that
-# returns.
+# All code from here on lies in one page (boot.ld asserts it), with the
+# descriptors. The kernel's page tables map that page where it is, to read and to
+# execute; it stays in use, for the descriptors and for the halt loop of a kernel
+# that returns. (The fields read below are in the first MiB, which both sets of
+# page tables map to itself.)
         .section .switch, "ax"
 # ANCHOR: switch
 .Lswitch:
@@ -56,8 +57,8 @@ start_kernel:
         or      $CR0_PE | CR0_WP | CR0_PG, %eax
         mov     %rax, %cr0
 
-        xor     %eax, %eax              # null selectors: none of ours outlives
-        mov     %eax, %ds               # its table (CS must stay)
+        xor     %eax, %eax              # null selectors: of our descriptors, the
+        mov     %eax, %ds               # kernel depends on that of CS only
         mov     %eax, %es
         mov     %eax, %ss
         mov     %eax, %fs
