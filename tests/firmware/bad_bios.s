@@ -1,22 +1,24 @@
-# bad_bios.s - a BIOS that misbehaves on demand
+# bad_bios.s - a BIOS with selectable faults
 #
 # Mode:      16-bit real mode
-# Called by: the real BIOS, from a disk of its own, drive 80h. The image under
-#            test is drive 81h, and nobody writes to it.
-# Read also: tools/tests/suite/firmware.rs, the table of misbehaviours; it fills the
-#            settings below by their names
+# Called by: the real BIOS, from its own disk, drive 80h. The image under test
+#            is drive 81h; nothing writes to it.
+# Read also: tools/tests/suite/firmware.rs, the table of faults, which sets the
+#            settings below by name
 #
-# Takes memory below the EBDA, as a resident program does, hooks the BIOS
-# services there, loads the image's sector 0 and jumps to it. In a loop it
-# also flips one bit after the other in what is read: where the loader gives
-# up, INT 18h brings us back, and the next bit is tried. What came of each is
-# a line on port 504h.
+# Reserves memory below the EBDA, as a resident program does, and hooks the BIOS
+# services. Then it loads the image's sector 0 and jumps to it.
+#
+# In a loop, it boots the image many times, with another bit flipped in each
+# boot (or other sectors, see `mutants`). When the loader gives up, INT 18h
+# returns here, and the next boot starts. Each boot writes a line with its
+# outcome to port 504h.
 
-        .set    KIB,         48         # memory that we take
+        .set    KIB,         48         # of memory to reserve
         .set    SECTORS,     KIB * 2
         .set    BDA_KIB,     0x413      # KiB below the EBDA
         .set    BDA,         0x400
-        .set    BDA_TAIL,    0x41c      # of the keyboard's buffer
+        .set    BDA_TAIL,    0x41c      # of the keyboard buffer
         .set    KEY_SPACE,   0x3920
         .set    PORT_REPORT, 0x504
         .set    GARBAGE,     0xdeadbeef
@@ -25,15 +27,16 @@
         .set    FLAG_IF,     0x0200
         .set    FLAG_DF,     0x0400
         .set    SMAP,        0x534d4150
-        .set    PAINT,       0xa5a5a5a5 # what memory is filled with that is
-                                        # nobody's, before the mutants
+        .set    FILL,        0xa5a5a5a5 # for memory that the loader must not
+                                        # change, before the mutants are booted
 
-        # Services, as bits of `a20_closes`
+        # BIOS services: bits of `a20_closes`
         .set    CLOSES_DISK,   1
         .set    CLOSES_SYSTEM, 2
         .set    CLOSES_VIDEO,  4
 
-        # From BP, behind `push %bp; mov %sp, %bp` in a hook:
+        # The caller's flags, relative to BP after `push %bp; mov %sp, %bp` in
+        # a hook
         .set    AT_FLAGS,    6
 
         .code16
@@ -69,12 +72,13 @@ own_segment:
         .org    510
         .word   0xaa55
 
-# ---- Settings: filled by name; these are those of a good BIOS -------------
+# ---- Settings: set by name; the defaults are those of a good BIOS ---------
 
         .globl  entry_cs, entry_dl, drive, lba_absent, lba_cf_only
         .globl  lba_bit_clear, lba_works, reads_fail, reads_good, reads_wrong
-        .globl  sectors_max, sectors_4096, clobber, packet_changed, geometry_none
-        .globl  stack_deep, interrupts_on, interrupts_off, gdtr_changed, kib, a20_closed, a20_lies
+        .globl  sectors_max, sectors_4096, clobber, packet_changed
+        .globl  geometry_none, stack_deep, interrupts_on, interrupts_off
+        .globl  gdtr_changed, kib, a20_closed, a20_lies
         .globl  trap_kind, trap_port, trap_port2, e820_mode, e820_bytes
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
         .globl  first_sector, key_before, lba_empty, lba_from, chs_below
@@ -82,60 +86,62 @@ own_segment:
         .globl  e820_returned, e820_short, e801_ax, e801_bx, carry_kept
         .globl  segments_changed
         .globl  loop_first, loop_end, loop_list, table
-        .globl  mutants, mutant_proof, mutant_elf
-entry_cs:       .word   0       # enter the image at CS = this
-entry_dl:       .word   0x80    # and DL = this
-first_sector:   .word   0       # the image's sector that is loaded and entered
-key_before:     .word   0       # a key was pressed before that
-drive:          .word   0x80    # the number that the image really has
+        .globl  mutants, mutant_checksums, mutant_elf
+entry_cs:       .word   0       # CS when the image is entered
+entry_dl:       .word   0x80    # DL when the image is entered
+first_sector:   .word   0       # the sector of the image to load and enter
+key_before:     .word   0       # a key was pressed before the image is entered
+drive:          .word   0x80    # the drive number that the image answers to
 lba_absent:     .word   0       # AH=41h and AH=42h fail
-lba_cf_only:    .word   0       # AH=41h says yes with CF alone
-lba_bit_clear:  .word   0       # AH=41h says no, in CX bit 0 alone
-lba_works:      .word   0xffff  # so many reads with AH=42h work, no more
-lba_empty:      .word   0       # AH=42h says that all is well, and reads nothing
+lba_cf_only:    .word   0       # AH=41h reports LBA in CF, not in BX and CX
+lba_bit_clear:  .word   0       # AH=41h succeeds, but bit 0 of CX is clear
+lba_works:      .word   0xffff  # only this many AH=42h reads work
+lba_empty:      .word   0       # AH=42h reports success, but reads nothing
 lba_from:       .word   0       # AH=42h fails for sectors before this one
-chs_below:      .word   0xffff  # AH=02h fails from this sector on
-reads_fail:     .word   0       # the first reads fail
-reads_good:     .word   0       # after so many good ones,
-reads_wrong:    .word   0       # so many come wrong, and nothing is said
-sectors_max:    .word   127     # more in a call are refused
-sectors_4096:   .word   0       # the drive's sectors have 4096 bytes
-clobber:        .word   0       # every register that may change does
-packet_changed: .word   0       # and the count in the disk address packet
-geometry_none:  .word   0       # AH=08h: no error and no sectors
+chs_below:      .word   0xffff  # AH=02h fails for this sector and later ones
+reads_fail:     .word   0       # this many reads fail at first
+reads_good:     .word   0       # this many reads return correct data,
+reads_wrong:    .word   0       # then this many return wrong data, but no error
+sectors_max:    .word   127     # calls for more sectors fail
+sectors_4096:   .word   0       # the drive has sectors of 4096 bytes
+clobber:        .word   0       # calls change every register that they may
+packet_changed: .word   0       # reads change the count in the address packet
+geometry_none:  .word   0       # AH=08h reports success, but no sectors
 geometry_zero:  .word   0       # AH=08h fails unless ES:DI = 0:0
-stack_deep:     .word   0       # 4 KiB below the stack pointer are used
-interrupts_on:  .word   0       # IF is set on return
-interrupts_off: .word   0       # IF is clear on return
-direction_down: .word   0       # DF is set on return
-segments_changed: .word 0       # DS and ES are others on return
-gdtr_changed:   .word   0       # GDTR is another one on return
-kib:            .word   0       # what INT 12h reports
-a20_closed:     .word   0       # the gate is closed at entry,
-a20_lies:       .word   0       # and INT 15h AX=2401h only says that it opens
-a20_closes:     .word   0       # it closes at the end of these services,
-a20_good:       .word   0       # after so many reads
-trap_port:      .word   0       # at each access to these ports:
-trap_port2:     .word   0
-trap_kind:      .word   0       # 1: the gate closes again; 2: the UART is busy
-e820_mode:      .word   0       # 1: our table; 2: unsupported
-e820_bytes:     .word   24      # how many bytes of an entry are filled
-e820_returned:  .word   24      # what ECX says of that
-e820_short:     .word   0xffff  # but at this entry ECX says 20
-e820_cf_end:    .word   0       # the end is told by CF
-e820_count:     .word   0       # entries of the table
-e820_lost:      .word   0xffff  # at this one, SMAP is lost
-e801_mode:      .word   0       # 1: in CX and DX only; 2: unsupported
-e801_ax:        .word   0       # what it returns in AX and CX
-e801_bx:        .word   0       # and in BX and DX
+stack_deep:     .word   0       # calls use 4 KiB of stack
+interrupts_on:  .word   0       # calls return with IF set
+interrupts_off: .word   0       # calls return with IF clear
+direction_down: .word   0       # calls return with DF set
+segments_changed: .word 0       # calls change DS and ES
+gdtr_changed:   .word   0       # calls change GDTR
+kib:            .word   0       # the result of INT 12h; 0: unchanged
+a20_closed:     .word   0       # the gate is closed when the image is entered
+a20_lies:       .word   0       # INT 15h AX=2401h only reports success
+a20_closes:     .word   0       # these services close the gate at their end,
+a20_good:       .word   0       # after this many reads
+trap_port:      .word   0       # trap accesses to this port,
+trap_port2:     .word   0       # and to this one
+trap_kind:      .word   0       # 1: close the gate; 2: report a busy UART
+e820_mode:      .word   0       # 1: use the table below; 2: unsupported
+e820_bytes:     .word   24      # the bytes of an entry that are written
+e820_returned:  .word   24      # the length that ECX reports
+e820_short:     .word   0xffff  # the entry for which ECX reports 20
+e820_cf_end:    .word   0       # CF, not EBX = 0, marks the end
+e820_count:     .word   0       # entries in the table
+e820_lost:      .word   0xffff  # the entry for which EAX is not SMAP
+e801_mode:      .word   0       # 1: results in CX and DX only; 2: unsupported
+e801_ax:        .word   0       # the result in AX and CX; 0: unchanged
+e801_bx:        .word   0       # the result in BX and DX; 0: unchanged
 ext_absent:     .word   0       # AH=88h is unsupported
-carry_kept:     .word   0       # E801 and AH=88h return with the caller's CF
-loop_first:     .long   0       # flip the bits from this number
-loop_end:       .long   0       # to below this one; 0: no loop
-loop_list:      .word   0       # they are indexes of the table, not bits
-mutants:        .word   0       # no bits: four sectors of each try stand on
-                                # this disk behind us, instead of sector 0, 1,
-mutant_proof:   .long   0       # this one
+carry_kept:     .word   0       # E801 and AH=88h leave CF unchanged
+loop_first:     .long   0       # the first boot; its number is the bit to flip
+loop_end:       .long   0       # end (exclusive) of the numbers; 0: no loop
+loop_list:      .word   0       # the numbers are indexes of a table of bits
+mutants:        .word   0       # flip no bits: in boot n, the nth group of four
+                                # sectors after this program replaces sectors 0
+                                # and 1,
+mutant_checksums:               # this one (also known as mutant_proof),
+mutant_proof:   .long   0
 mutant_elf:     .long   0       # and this one of the image
 
         .balign 4
@@ -144,13 +150,13 @@ old13:          .long   0
 old15:          .long   0
 old16:          .long   0
 old18:          .long   0
-number:         .long   0       # of the try
-flip:           .long   0       # the bit of the image that is flipped in it
-reads:          .word   0
+number:         .long   0       # of this boot
+flip:           .long   0       # the bit of the image to flip in it
+reads:          .word   0       # so far, in this boot
 lba_reads:      .word   0
-column:         .word   0
-line:           .fill   64, 1, 0
-null_gdt:       .word   0xffff, 0x5678, 0x1234
+column:         .word   0       # of `line`
+line:           .fill   64, 1, 0 # what the loader printed last, or its error
+wrong_gdt:      .word   0xffff, 0x5678, 0x1234
 packet:         .word   16, 1, 0x7c00, 0
                 .quad   0
 mutant_packet:  .word   16, 4, mutant, 0
@@ -173,30 +179,30 @@ main:   mov     %cs, %ax
         hook    0x13, hook13, old13
         hook    0x15, hook15, old15
         cmpw    $0, mutants
-        je      .Lpainted
+        je      .Lfilled
         push    %es
         mov     $0x600 >> 4, %ax
         mov     $(0x1000 - 0x600) / 4, %cx
-        call    paint
+        call    fill
         mov     $0x3600, %ax
-.Lpaint:mov     $0x1000 / 4, %cx
-        call    paint
+.Lfill: mov     $0x1000 / 4, %cx
+        call    fill
         add     $0x100, %ax
         cmp     $0x8000, %ax
-        jne     .Lpaint
+        jne     .Lfill
         pop     %es
-.Lpainted:
+.Lfilled:
         mov     direction_down, %ax
         or      segments_changed, %ax
-        jz      .Lupwards
+        jz      .Lno_hook16
         hook    0x16, hook16, old16
-.Lupwards:
+.Lno_hook16:
         cmpl    $0, loop_end
         je      .Lhooked
         hook    0x16, hook16, old16
         hook    0x18, hook18, old18
         mov     $0x34, %al              # the timer at 2 kHz: the loader waits
-        out     %al, $0x43              # for a tick between two looks for a key
+        out     %al, $0x43              # for a tick before it looks for a key
         mov     $600 & 0xff, %al
         out     %al, $0x40
         mov     $600 >> 8, %al
@@ -208,7 +214,7 @@ main:   mov     %cs, %ax
         jz      .Lkib
         mov     %ax, %es:BDA_KIB
 .Lkib:  cmpw    $0, trap_kind
-        je      .Luntrapped
+        je      .Lno_trap
         movw    $trap, %es:1 * 4
         mov     %cs, %es:1 * 4 + 2
         movzwl  trap_port, %eax
@@ -220,7 +226,7 @@ main:   mov     %cs, %ax
         mov     %eax, %cr4
         mov     $0x0022070a, %eax       # DR7: G0, G1; R/W = 10b: I/O
         mov     %eax, %dr7
-.Luntrapped:
+.Lno_trap:
         mov     loop_first, %eax
         mov     %eax, number
 
@@ -239,7 +245,7 @@ again:  xor     %ax, %ax
         movw    $0, lba_reads
         movw    $0, column
         movb    $0, line
-        movzwl  first_sector, %eax      # of the image, 0 mostly
+        movzwl  first_sector, %eax
         mov     %eax, packet + 8
         mov     $packet, %si
         mov     $0x42, %ah
@@ -283,17 +289,17 @@ again:  xor     %ax, %ax
         mov     %ax, %ds
         lret
 
-# Paints CX dwords from AX:0 on. Clobbers CX, DI, ES.
-paint:  push    %eax
+# Fills CX dwords from AX:0 on. Clobbers CX, DI, ES.
+fill:   push    %eax
         mov     %ax, %es
         xor     %di, %di
-        mov     $PAINT, %eax
+        mov     $FILL, %eax
         rep stosl
         pop     %eax
         ret
 
-# Flips the bit if it is in these sectors. EAX = first, ECX = how many, ES:DI =
-# where they are.
+# Flips the bit of this boot if it is in the sectors at ES:DI. EAX = first
+# sector, ECX = count.
 flip_bit:
         cmpl    $0, %cs:loop_end
         je      .Lnone
@@ -303,11 +309,11 @@ flip_bit:
         push    %es
         mov     %cs:flip, %ebx
         mov     %ebx, %edx
-        shr     $12, %edx               # its sector
+        shr     $12, %edx               # the sector of the bit
         sub     %eax, %edx
-        jb      .Lelse
+        jb      .Lelsewhere
         cmp     %ecx, %edx
-        jae     .Lelse
+        jae     .Lelsewhere
         shl     $5, %dx                 # sectors to paragraphs
         mov     %es, %ax
         add     %dx, %ax
@@ -320,12 +326,13 @@ flip_bit:
         and     $511, %bx
         add     %di, %bx
         xor     %al, %es:(%bx)
-.Lelse: pop     %es
+.Lelsewhere:
+        pop     %es
         popal
 .Lnone: ret
 
-# Reads the sectors of this try from our own disk; the first one goes where
-# sector 0 of the image is. DS = CS, ES:0 = 0000:7C00.
+# Reads the four sectors of this boot from our own disk. The first one replaces
+# the image's sector 0 in memory. DS = CS, ES:0 = 0000:7C00.
 mutate: cmpw    $0, mutants
         je      .Lnone
         mov     number, %eax
@@ -345,17 +352,17 @@ mutate: cmpw    $0, mutants
         rep movsl
         ret
 
-# Puts sector EBX of this try, which stands at SI, where it belongs if it is in
-# these sectors: EAX = first, ECX = how many, ES:DI = where they are.
+# Replaces sector EBX of the image with the one at SI if it is in the sectors at
+# ES:DI. EAX = first sector, ECX = count.
 replace:cmpw    $0, %cs:mutants
         je      .Lnone
         pushal
         push    %es
         push    %ds
         sub     %eax, %ebx
-        jb      .Lkept
+        jb      .Lnot_here
         cmp     %ecx, %ebx
-        jae     .Lkept
+        jae     .Lnot_here
         shl     $5, %bx
         mov     %es, %ax
         add     %bx, %ax
@@ -364,13 +371,14 @@ replace:cmpw    $0, %cs:mutants
         mov     %ax, %ds
         mov     $512 / 4, %cx
         rep movsl
-.Lkept: pop     %ds
+.Lnot_here:
+        pop     %ds
         pop     %es
         popal
         ret
 
-# INT 10h, video. In a loop, what is printed goes into `line`. An error stays
-# there, whatever comes after it.
+# INT 10h, video. In a loop, `line` holds the last line that was printed. Once
+# it holds an error, later lines do not replace it.
 hook10: movb    $CLOSES_VIDEO, %cs:service
         cmpl    $0, %cs:loop_end
         jne     .Lrecord
@@ -405,16 +413,16 @@ hook10: movb    $CLOSES_VIDEO, %cs:service
 .Lput:  pop     %bx
         # fall through
 
-# Back to the caller, with the flags of a BIOS like this.
+# Returns to the caller, with the faults that are common to all services.
 leave:  push    %bp
         mov     %sp, %bp
         cmpw    $0, %cs:stack_deep
         je      .Lshallow
         push    %cx
         mov     $4096 / 2, %cx
-.Ldeeper:
+.Luse_stack:
         push    $0x5a5a
-        loop    .Ldeeper
+        loop    .Luse_stack
         lea     -2(%bp), %sp
         pop     %cx
 .Lshallow:
@@ -440,7 +448,7 @@ leave:  push    %bp
 .Lgate: pop     %ax
         cmpw    $0, %cs:gdtr_changed
         je      .Lleft
-        lgdtl   %cs:null_gdt
+        lgdtl   %cs:wrong_gdt
 .Lleft: cmpw    $0, %cs:segments_changed
         je      .Lsegments
         mov     $0x9999, %bp
@@ -450,7 +458,7 @@ leave:  push    %bp
         pop     %bp
         iret
 
-# The same with CF = 1 and AH = 01h, invalid function.
+# The same with CF = 1; `refuse` also sets AH = 01h, invalid function.
 refuse: mov     $0x01, %ah
 failure:push    %bp
         mov     %sp, %bp
@@ -482,21 +490,23 @@ hook13: movb    $0, %cs:service
         cmp     $0x02, %ah
         je      .Lchs
         cmp     $0x41, %ah
-        jne     .Lcall
+        jne     .Lgeometry_fails
         cmpw    $0, %cs:lba_absent
         jne     refuse
         cmpw    $0, %cs:lba_cf_only
         jne     success
-.Lcall: cmpw    $0, %cs:geometry_zero
-        je      .Lasked
+.Lgeometry_fails:
+        cmpw    $0, %cs:geometry_zero
+        je      .Lcall_bios
         cmp     $0x08, %ah
-        jne     .Lasked
+        jne     .Lcall_bios
         push    %ax
         mov     %es, %ax
         or      %di, %ax
         pop     %ax
         jnz     refuse
-.Lasked:pushf
+.Lcall_bios:
+        pushf
         lcall   *%cs:old13
         jc      failure
         cmpw    $0, %cs:lba_bit_clear
@@ -515,10 +525,10 @@ hook13: movb    $0, %cs:service
         je      success
         mov     $GARBAGE, %esi
         mov     %esi, %ebp
-        cmpb    $0x41, %cs:function     # what is no result is garbage, and
-        je      .Lresults               # the high halves of what is one
+        cmpb    $0x41, %cs:function     # garbage in registers without a result,
+        je      .Lresults               # and in the high halves of the others
         cmpb    $0x08, %cs:function
-        jne     .Lnothing
+        jne     .Lno_results
         push    %si
         pop     %es
 .Lresults:
@@ -526,12 +536,12 @@ hook13: movb    $0, %cs:service
         or      $GARBAGE & 0xffff0000, %ebx
         mov     %esi, %edi
         cmpb    $0x08, %cs:function
-        je      .Lgarbled
+        je      .Lresults_dx
         mov     %esi, %edx
-.Lgarbled:
+.Lresults_dx:
         or      $GARBAGE & 0xffff0000, %edx
         jmp     success
-.Lnothing:
+.Lno_results:
         mov     %esi, %ebx
         mov     %esi, %ecx
         mov     %esi, %edx
@@ -550,7 +560,7 @@ hook13: movb    $0, %cs:service
         cmp     %ax, %cs:lba_reads
         pop     %ax
         ja      .Lerror
-        push    %ax                     # how many, and where to
+        push    %ax                     # count and destination
         mov     2(%si), %ax
         mov     %ax, %cs:count
         mov     4(%si), %ax
@@ -565,9 +575,9 @@ hook13: movb    $0, %cs:service
         cmp     %eax, %cs:sector
         pop     %eax
         jb      .Lerror
-        call    .Lallowed
+        call    .Lread_fails
         jc      .Lerror
-        cmpw    $0, %cs:sectors_4096    # eight of the drive's for one
+        cmpw    $0, %cs:sectors_4096    # its sectors are eight of 512 bytes
         je      .L512
         shlw    $3, 2(%si)
         shll    $3, 8(%si)
@@ -577,15 +587,15 @@ hook13: movb    $0, %cs:service
         cmpw    $0, %cs:packet_changed
         je      .Lread
         movw    $0, 2(%si)
-.Lread: call    .Lspoil
+.Lread: call    .Lchange_data
         jmp     .Lcalled
 
-.Lchs:  cmpw    $0, %cs:sectors_4096    # has no geometry
+.Lchs:  cmpw    $0, %cs:sectors_4096    # such a drive has no geometry
         jne     .Lerror
         movb    $CLOSES_DISK, %cs:service
         cmpw    $0xffff, %cs:chs_below
-        je      .Lbelow_all
-        test    %ch, %ch                # such sectors are on the first track
+        je      .Lchs_read
+        test    %ch, %ch                # `chs_below` is on the first track
         jnz     .Lerror
         test    %dh, %dh
         jnz     .Lerror
@@ -594,26 +604,26 @@ hook13: movb    $0, %cs:service
         cmp     %cs:chs_below, %cx
         pop     %cx
         jae     .Lerror
-.Lbelow_all:
+.Lchs_read:
         push    %ax
         xor     %ah, %ah
         mov     %ax, %cs:count
         pop     %ax
         mov     %bx, %cs:offset
         mov     %es, %cs:segment
-        movl    $-1, %cs:sector         # what is flipped is read by LBA only
-        call    .Lallowed
+        movl    $-1, %cs:sector         # bits are flipped in LBA reads only
+        call    .Lread_fails
         jc      .Lerror
         pushf
         lcall   *%cs:old13
         jc      failure
-        call    .Lspoil
+        call    .Lchange_data
         jmp     .Lcalled
 .Lerror:mov     $0x80, %ah              # timeout
         jmp     failure
 
-# CF = 1: this read fails.
-.Lallowed:
+# Decides whether this read fails. Out: CF = 1: it fails
+.Lread_fails:
         pushal
         incw    %cs:reads
         mov     %cs:reads, %ax
@@ -622,7 +632,7 @@ hook13: movb    $0, %cs:service
         mov     %cs:count, %ax
         cmp     %ax, %cs:sectors_max
         jb      .Lforbidden
-        movzwl  %cs:segment, %eax       # a DMA cannot cross 64 KiB
+        movzwl  %cs:segment, %eax       # DMA cannot cross 64 KiB
         shl     $4, %eax
         movzwl  %cs:offset, %ebx
         add     %ebx, %eax
@@ -640,8 +650,9 @@ hook13: movb    $0, %cs:service
         stc
         ret
 
-# Spoils what was read, if that is asked for.
-.Lspoil:pushal
+# Changes the data of a read, if a setting requires it.
+.Lchange_data:
+        pushal
         push    %es
         mov     %cs:segment, %es
         mov     %cs:offset, %di
@@ -651,7 +662,7 @@ hook13: movb    $0, %cs:service
         mov     $1, %ebx
         mov     $mutant + 512, %si
         call    replace
-        mov     %cs:mutant_proof, %ebx
+        mov     %cs:mutant_checksums, %ebx
         mov     $mutant + 1024, %si
         call    replace
         mov     %cs:mutant_elf, %ebx
@@ -678,15 +689,15 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
         cmp     $0x2401, %ax
         je      .La20
         cmp     $0xec00, %ax
-        je      .Lgoodbye
-.Lpass:
-        pushf
+        je      .Lready
+.Lpass: pushf
         lcall   *%cs:old15
         jc      failure
         jmp     .Lgarbage
-# The loader's last call, when all is ready for the kernel. In a loop, one try
-# in sixteen may go on and start it, which costs a restart of QEMU.
-.Lgoodbye:
+
+# The loader's last call before it starts the kernel. In a loop, only one boot
+# in sixteen starts it, because QEMU must be restarted after that.
+.Lready:
         cmpl    $0, %cs:loop_end
         je      .Lpass
         testb   $15, %cs:number
@@ -789,8 +800,8 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
         mov     %edx, %ebp
         jmp     success
 
-# INT 16h, keyboard. In a loop there is always a key; once it is taken, none
-# until it was asked for.
+# INT 16h, keyboard. In a loop, a key is always waiting. After the key is read,
+# the next call that looks for a key finds none.
 hook16: cmpl    $0, %cs:loop_end
         jne     .Lkey
         movb    $0, %cs:service
@@ -807,21 +818,22 @@ hook16: cmpl    $0, %cs:loop_end
 .Lkey:  push    %bp
         mov     %sp, %bp
         andw    $~FLAG_ZF, AT_FLAGS(%bp)
-        test    $0x0f, %ah              # AH=00h and 10h take it
+        test    $0x0f, %ah              # AH=00h and 10h read the key
         jnz     .Llook
-        movb    $1, %cs:key_taken
-        jmp     .Lthere
-.Llook: cmpb    $0, %cs:key_taken
-        je      .Lthere
-        movb    $0, %cs:key_taken
+        movb    $1, %cs:key_read
+        jmp     .Lkey_waits
+.Llook: cmpb    $0, %cs:key_read
+        je      .Lkey_waits
+        movb    $0, %cs:key_read
         orw     $FLAG_ZF, AT_FLAGS(%bp)
-        jmp     .Lnot_there
-.Lthere:mov     $KEY_SPACE, %ax
-.Lnot_there:
+        jmp     .Lno_key_waits
+.Lkey_waits:
+        mov     $KEY_SPACE, %ax
+.Lno_key_waits:
         pop     %bp
         iret
 
-# INT 18h, no boot, in a loop: report, and on to the next bit.
+# INT 18h, boot failure, in a loop: reports the outcome; starts the next boot.
 hook18: mov     %cs, %ax
         mov     %ax, %ds
         cld
@@ -840,12 +852,14 @@ hook18: mov     %cs, %ax
         mov     $' ', %al
         out     %al, %dx
         mov     $line, %si
-.Lsay:  lodsb
+.Lletters:
+        lodsb
         test    %al, %al
-        jz      .Lsaid
+        jz      .Lreported
         out     %al, %dx
-        jmp     .Lsay
-.Lsaid: mov     $'\n', %al
+        jmp     .Lletters
+.Lreported:
+        mov     $'\n', %al
         out     %al, %dx
         incl    number
         mov     number, %eax
@@ -856,7 +870,7 @@ hook18: mov     %cs, %ax
         cli
         hlt
 
-# INT 1, debug: one of the trapped ports was accessed, just now.
+# INT 1, debug: the last instruction accessed a trapped port.
 trap:   push    %eax
         push    %ebx
         mov     %dr7, %ebx
@@ -874,7 +888,7 @@ trap:   push    %eax
 .Luart: mov     %ebx, %dr7
         pop     %ebx
         pop     %eax
-        and     $~0x20, %al             # the line status that was just read
+        and     $~0x20, %al             # the line status that was read: busy
         iret
 
         .balign 4
@@ -884,12 +898,12 @@ offset: .word   0
 segment:.word   0
 function:
         .byte   0
-service:.byte   0                       # that is being done, for the gate
-key_taken:
+service:.byte   0                       # in progress: a bit of `a20_closes`
+key_read:
         .byte   0
 
-# What E820 tells, or which bits are flipped: to the end of our memory. The
-# mutants need no more of it than this.
+# The entries of E820, or the bits to flip, up to the end of our memory. Mutants
+# need 1024 bytes at most; their sectors follow.
         .balign 4
 table:  .set    mutant, table + 1024
         .org    SECTORS * 512

@@ -1,4 +1,4 @@
-//! The loader's instructions, looked at as a whole.
+//! Mistakes that a disassembly of the whole loader shows.
 
 use crate::common::{Folder, kernel, top};
 use siso_image::LOADER_ELF;
@@ -6,12 +6,12 @@ use siso_image::layout::*;
 use std::fs;
 use std::process::Command;
 
-/// The classic mistake of AT&T syntax is a forgotten `$`: `mov PORT, %al`
-/// loads from memory instead of taking the number. So every absolute address
-/// in an instruction must be one where there is something of ours.
+/// A common mistake in AT&T syntax is a missing `$`: `mov PORT, %al` loads from
+/// memory instead of using the number. So every absolute address in an instruction
+/// must be in memory that the loader uses.
 #[test]
 fn no_dollar_sign_is_missing() {
-    let ours = [
+    let used = [
         IVT_INT10..IVT_INT10 + 4,
         BDA_KEY_HEAD..BDA_KEY_TAIL + 2,
         REGIONS_BASE..ELF_BASE + ELF_SECTORS_MAX * SECTOR_BYTES,
@@ -19,34 +19,33 @@ fn no_dollar_sign_is_missing() {
         CHECKSUMS_BASE..CHECKSUMS_END,
         IDENTITY_PML4..LOW_MEMORY_END,
     ];
-    let mut seen = 0;
+    let mut found = 0;
     for (line, address) in absolute_operands(&listing()) {
-        seen += 1;
+        found += 1;
         assert!(
-            ours.iter().any(|range| range.contains(&address)),
+            used.iter().any(|range| range.contains(&address)),
             "{address:#x} in: {line}"
         );
     }
-    assert!(seen > 100, "the listing is read: {seen} absolute operands");
+    assert!(found > 100, "only {found} absolute operands");
 }
 
-/// The test above finds one.
 #[test]
-fn a_missing_dollar_sign_is_found() {
+fn a_missing_dollar_sign_is_detected() {
     let line = "    7c01:\tmov    0x60,%al";
     let found: Vec<_> = absolute_operands(line).collect();
     assert_eq!(found, [(line, 0x60)]);
-    let fine = "    7c01:\tmov    $0x60,%al\n    7c03:\tmov    0x10(%rdi),%eax\n  7c05:\tjmp    7c00 <stage1>";
-    assert_eq!(absolute_operands(fine).count(), 0);
+    let correct = "    7c01:\tmov    $0x60,%al\n    7c03:\tmov    0x10(%rdi),%eax\n  7c05:\tjmp    7c00 <stage1>";
+    assert_eq!(absolute_operands(correct).count(), 0);
 }
 
-/// Words to I/O ports: a UART of today takes the first byte of one and loses
-/// the other.
+/// No instruction writes a word to an I/O port: a modern UART takes the first byte
+/// and loses the second one.
 #[test]
-fn ports_are_written_a_byte_at_a_time() {
+fn only_bytes_are_written_to_ports() {
     let listing = listing();
     let outputs: Vec<&str> = listing.lines().filter(|line| is_output(line)).collect();
-    assert!(outputs.len() > 5, "the listing is read: {outputs:?}");
+    assert!(outputs.len() > 5, "only these outputs: {outputs:?}");
     for line in outputs {
         assert!(line.contains("%al,"), "{line}");
     }
@@ -59,12 +58,13 @@ fn is_output(line: &str) -> bool {
 }
 
 #[test]
-fn outputs_are_found() {
+fn outputs_are_detected() {
     assert!(is_output("    7c01:\tout    %ax,(%dx)"));
     assert!(is_output("    7c01:\tout    %al,$0xe9"));
     assert!(!is_output("        out     %ax, %dx"));
 }
 
+/// The disassembly of the loader.
 fn listing() -> String {
     let folder = Folder::new();
     let loader = folder.0.join("loader.elf");
@@ -85,7 +85,7 @@ fn listing() -> String {
         .into()
 }
 
-/// Instructions that read or write memory at a fixed address, and the address.
+/// The instructions that access memory at a fixed address, with the address.
 fn absolute_operands(listing: &str) -> impl Iterator<Item = (&str, u64)> {
     listing.lines().filter_map(|line| {
         let (_, instruction) = line.split_once(":\t")?;
@@ -94,7 +94,7 @@ fn absolute_operands(listing: &str) -> impl Iterator<Item = (&str, u64)> {
         }
         let operands = instruction.split_once(' ')?.1.trim();
         let address = operands.split(',').find_map(|operand| {
-            // What has a segment before it is not counted from 0.
+            // An operand with a segment prefix is not an absolute address.
             let operand = operand.trim_start_matches('*');
             u64::from_str_radix(operand.strip_prefix("0x")?, 16).ok()
         })?;

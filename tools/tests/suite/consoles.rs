@@ -1,19 +1,19 @@
-//! The serial line: how the loader leaves it, and who writes to it.
+//! The serial line: its settings after the loader, and each character only once.
 
 use crate::common::{Disk, LONG, row};
 use siso_image::qemu::Machine;
 
-/// A byte of an I/O port, as the monitor reads it.
+/// Reads a byte from an I/O port with QEMU's monitor.
 fn port(machine: &mut Machine, port: u16) -> u8 {
-    let said = machine.command(&format!("i /1bx {port:#x}"));
-    let said = said.expect("QEMU reads a port");
-    let value = said.trim().rsplit("0x").next();
+    let reply = machine.command(&format!("i /1bx {port:#x}"));
+    let reply = reply.expect("QEMU reads a port");
+    let value = reply.trim().rsplit("0x").next();
     let value = value.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-    value.unwrap_or_else(|| panic!("port {port:#x}: {said}"))
+    value.unwrap_or_else(|| panic!("port {port:#x}: {reply}"))
 }
 
-/// 115,200 baud, 8N1, and the lines that a terminal and the interrupt
-/// controller wait for.
+/// 115,200 baud, 8N1, no interrupts; DTR and RTS, which a terminal needs, and OUT2,
+/// which connects the interrupt.
 #[test]
 fn the_uart_is_set_up() {
     const DATA: u16 = 0x3f8; // with DLAB: the divisor, low byte
@@ -23,19 +23,21 @@ fn the_uart_is_set_up() {
     const DLAB: u8 = 0x80;
     const EIGHT_N_1: u8 = 0x03;
     const DTR_RTS_OUT2: u8 = 0x0b;
-    // This kernel leaves the line alone.
+    // This kernel does not use the serial line.
     let mut machine = Disk::of("seed").boot(&[]);
-    machine.wait_for_halt(LONG).expect("it comes to rest");
+    machine.wait_for_halt(LONG).expect("the kernel halts");
     assert_eq!(port(&mut machine, LINE), EIGHT_N_1);
     assert_eq!(port(&mut machine, INTERRUPTS), 0, "no interrupts");
-    let open = format!("o /b {LINE:#x} {:#x}", DLAB | EIGHT_N_1);
-    machine.command(&open).expect("QEMU writes to a port");
+    let show_divisor = format!("o /b {LINE:#x} {:#x}", DLAB | EIGHT_N_1);
+    machine
+        .command(&show_divisor)
+        .expect("QEMU writes to a port");
     let divisor = [port(&mut machine, DATA), port(&mut machine, INTERRUPTS)];
     assert_eq!(u16::from_le_bytes(divisor), 1);
     assert_eq!(port(&mut machine, MODEM), DTR_RTS_OUT2);
 }
 
-/// What is left of this without the sequences that move the cursor.
+/// Removes line feeds and escape sequences, such as those that move the cursor.
 fn without_escapes(serial: &str) -> String {
     let mut rest = serial;
     let mut text = String::new();
@@ -48,20 +50,20 @@ fn without_escapes(serial: &str) -> String {
         rest = end.map_or("", |end| &after[end..]);
     }
     text += rest;
-    text.replace('\n', "") // some of them go with a line feed
+    text.replace('\n', "") // some sequences have a line feed
 }
 
 #[test]
-fn sequences_are_left_out() {
+fn escape_sequences_are_removed() {
     let text = "\u{1b}[2;6Hsi\u{1b}c\u{1b}[?7lso\u{1b}[0m_os\u{1b}[";
     assert_eq!(without_escapes(text), "siso_os");
 }
 
-/// Where the BIOS's INT 10h writes to the serial line, too, each character is
-/// there once; where it does not, the loader writes it.
+/// If INT 10h also writes to the serial line, the loader does not; otherwise, it
+/// does. So each character is there once.
 #[test]
 fn each_character_once() {
-    // SeaBIOS holds the very last character back, until it knows what follows.
+    // Without the last character, which SeaBIOS keeps until the next one.
     const WORDS: [&str; 4] = [
         "siso_os: stage 2, drive 80",
         "memory ",
@@ -76,13 +78,14 @@ fn each_character_once() {
         &["-vga", "none"],
     ] {
         let mut machine = Disk::of("seed").boot(&[&["-nic", "none"], arguments].concat());
-        let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
+        let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
         assert_eq!(screen.row(0), "Hello World!");
         let serial = without_escapes(&machine.serial());
         for words in WORDS {
             let count = serial.matches(words).count();
             assert_eq!(count, 1, "{arguments:?}: {words}: {serial}");
         }
-        row(&arguments.join(" "), "once", "once", "QEMU");
+        let case = format!("serial output {}", arguments.join(" "));
+        row(&case, "each character once", "each character once", "QEMU");
     }
 }

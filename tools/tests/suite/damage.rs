@@ -1,14 +1,15 @@
-//! A damaged disk is named, never trusted.
+//! The loader reports a damaged disk and never boots its kernel.
 
 use crate::common::looping::full;
-use crate::common::{Disk, LONG, Random, bochs, fails, field, image, refusal, row};
+use crate::common::{Disk, LONG, Random, bochs, fails, field, image, last_error, row};
 use siso_image::SECTOR;
 use siso_image::layout::{CHECKSUMS_SECTOR, KERNEL_SECTOR, KERNEL_SECTORS};
 use std::ops::Range;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Boots our kernel with one bit flipped in a sector.
+/// Boots an image with one bit flipped in a sector; asserts that the loader reports
+/// this error.
 fn flipped(sector: impl Fn(&[u8]) -> usize, sentence: &str) {
     let mut bytes = image("release/siso_os");
     let sector = sector(&bytes);
@@ -22,8 +23,8 @@ fn stage_2() {
 }
 
 #[test]
-fn the_sums() {
-    // What stands in the table beside the two sums must be right, too.
+fn the_checksum_table() {
+    // Byte 100 is not part of a checksum, but it is verified, too.
     flipped(
         |bytes| field(bytes, CHECKSUMS_SECTOR),
         "E8 wrong data on the disk: sectors ",
@@ -31,7 +32,7 @@ fn the_sums() {
 }
 
 #[test]
-fn the_kernels_headers() {
+fn the_elf_headers() {
     flipped(
         |bytes| field(bytes, KERNEL_SECTOR),
         "E8 wrong data on the disk: sectors ",
@@ -46,22 +47,22 @@ fn the_kernel() {
     );
 }
 
-/// Boots a disk that may be damaged; what became of it, in a word or two.
+/// The outcome of booting a disk that may be damaged: `boots`, or the loader's error.
 fn outcome(bytes: &[u8]) -> String {
     let disk = Disk::new(bytes);
     let mut machine = disk.boot(&[]);
-    let over = |serial: &str| serial.contains("MiB of memory") || refusal(serial).is_some();
-    machine.wait_for_serial(LONG, over);
+    let done = |serial: &str| serial.contains("MiB of memory") || last_error(serial).is_some();
+    machine.wait_for_serial(LONG, done);
     let mut serial = machine.serial();
     loop {
-        sleep(Duration::from_millis(300)); // it may be in the middle of a line
+        sleep(Duration::from_millis(300)); // the line may be incomplete
         let now = machine.serial();
         if now == serial {
             break;
         }
         serial = now;
     }
-    let words = refusal(&serial).or(serial.lines().next_back());
+    let words = last_error(&serial).or(serial.lines().next_back());
     let words = words.and_then(|words| words.split(':').next());
     if serial.contains("MiB of memory") {
         "boots".into()
@@ -70,41 +71,42 @@ fn outcome(bytes: &[u8]) -> String {
     }
 }
 
-/// Where the parts of the image are, in sectors.
+/// The sectors of each part of the image.
 struct Parts {
     stage2: Range<usize>,
+    /// With the checksum table.
     kernel: Range<usize>,
 }
 
 fn parts(bytes: &[u8]) -> Parts {
-    let proof = field(bytes, CHECKSUMS_SECTOR);
+    let checksums = field(bytes, CHECKSUMS_SECTOR);
     let kernel = field(bytes, KERNEL_SECTOR);
     Parts {
-        stage2: 1..proof,
-        kernel: proof..kernel + field(bytes, KERNEL_SECTORS),
+        stage2: 1..checksums,
+        kernel: checksums..kernel + field(bytes, KERNEL_SECTORS),
     }
 }
 
-/// Cut short at each sector boundary, the disk cannot be read to its end; cut
-/// inside its padding, it boots.
+/// A disk that ends before the end of the kernel cannot be read. A disk that ends in
+/// the padding boots.
 #[test]
 fn a_disk_that_is_too_short() {
     let bytes = image("release/siso_os");
     let end = parts(&bytes).kernel.end;
     for sectors in 1..end + 2 {
-        let seen = outcome(&bytes[..sectors * SECTOR]);
+        let actual = outcome(&bytes[..sectors * SECTOR]);
         let expected = if sectors < end {
             "E1 disk read"
         } else {
             "boots"
         };
         row(
-            &format!("cut to {sectors} sectors"),
+            &format!("image cut to {sectors} sectors"),
             expected,
-            &seen,
+            &actual,
             "QEMU",
         );
-        assert_eq!(seen, expected, "{sectors} sectors");
+        assert_eq!(actual, expected, "{sectors} sectors");
     }
 }
 
@@ -120,14 +122,19 @@ fn sectors_of_zeros() {
             false if parts.stage2.contains(&sector) => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
-        let seen = outcome(&damaged);
-        row(&format!("sector {sector} zeroed"), expected, &seen, "QEMU");
-        assert_eq!(seen, expected, "sector {sector}");
+        let actual = outcome(&damaged);
+        row(
+            &format!("sector {sector} set to zeros"),
+            expected,
+            &actual,
+            "QEMU",
+        );
+        assert_eq!(actual, expected, "sector {sector}");
     }
 }
 
 #[test]
-fn neighbours_swapped() {
+fn neighboring_sectors_swapped() {
     let bytes = image("release/siso_os");
     let parts = parts(&bytes);
     for sector in 1..parts.kernel.end - 1 {
@@ -139,18 +146,19 @@ fn neighbours_swapped() {
             false if parts.stage2.contains(&sector) => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
-        let seen = outcome(&damaged);
+        let actual = outcome(&damaged);
         row(
             &format!("sectors {sector} and {} swapped", sector + 1),
             expected,
-            &seen,
+            &actual,
             "QEMU",
         );
-        assert_eq!(seen, expected, "sector {sector}");
+        assert_eq!(actual, expected, "sector {sector}");
     }
 }
 
-/// A sample of flips from power-on, without the program that flips in a loop.
+/// Flips a sample of bits on the disk itself, and boots from power-on instead of in
+/// a loop.
 #[test]
 fn flips_from_power_on() {
     let bytes = image("release/siso_os");
@@ -164,21 +172,21 @@ fn flips_from_power_on() {
             true => "E2 bad stage 2",
             false => "E8 wrong data on the disk",
         };
-        let seen = outcome(&damaged);
-        row(&format!("bit {bit} flipped"), expected, &seen, "QEMU");
-        assert_eq!(seen, expected, "bit {bit}");
+        let actual = outcome(&damaged);
+        row(&format!("bit {bit} flipped"), expected, &actual, "QEMU");
+        assert_eq!(actual, expected, "bit {bit}");
         let disk = Disk::new(&damaged);
         let seen = bochs::boot(
             &disk.path,
             "cpu: model=corei7_sandy_bridge_2600k",
             |serial| serial.contains(expected) || serial.contains("MiB of memory"),
         );
-        let seen = if seen.serial.contains(expected) {
+        let actual = if seen.serial.contains(expected) {
             expected
         } else {
             "boots"
         };
-        row(&format!("bit {bit} flipped"), expected, seen, "Bochs");
-        assert_eq!(seen, expected, "bit {bit}");
+        row(&format!("bit {bit} flipped"), expected, actual, "Bochs");
+        assert_eq!(actual, expected, "bit {bit}");
     }
 }

@@ -1,177 +1,190 @@
-//! Every way in which a BIOS was seen to misbehave: the kernel boots and is
-//! told the truth, or the right sentence appears.
+//! Faults of BIOSes: the kernel boots and receives correct information, or the
+//! loader reports the right error.
 //!
-//! `tests/firmware/bad_bios.s` plays the BIOS; a row of the tables below is a
-//! misbehaviour, as settings of that program.
+//! `tests/firmware/bad_bios.s` acts as the BIOS. Each row of the tables below is a
+//! fault, as settings of that program.
 
 use crate::common::bad_bios::BadBios;
-use crate::common::{Disk, EXIT, Folder, LONG, PASSED, row, says};
+use crate::common::{Disk, EXIT, Folder, LONG, PASSED, assert_shows, row};
 use siso_image::qemu::Machine;
 use siso_image::{LOADER, SECTOR};
 use std::ops::Range;
 use std::time::Instant;
 
-/// What should come of it.
-enum Seen {
-    /// A kernel of the `bootloader` crate boots and likes its memory map.
+/// The expected outcome of a boot.
+enum Expected {
+    /// A test kernel boots and passes.
     Boots,
-    /// The loader gives up with these words.
-    Says(&'static str),
+    /// The loader reports this error.
+    Error(&'static str),
 }
-use Seen::{Boots, Says};
+use Expected::{Boots, Error};
 
-/// The first sector that stage 2 reads.
-const KERNEL_FROM: u32 = (LOADER.len() / SECTOR) as u32;
+/// The first sector after stage 2.
+const AFTER_STAGE_2: u32 = (LOADER.len() / SECTOR) as u32;
 
 struct Case {
     name: &'static str,
     settings: &'static [(&'static str, u32)],
-    seen: Seen,
+    expected: Expected,
 }
 
-const fn case(name: &'static str, settings: &'static [(&'static str, u32)], seen: Seen) -> Case {
+const fn case(
+    name: &'static str,
+    settings: &'static [(&'static str, u32)],
+    expected: Expected,
+) -> Case {
     Case {
         name,
         settings,
-        seen,
+        expected,
     }
 }
 
-/// Boots under such a BIOS; returns the serial line.
-fn check(name: &str, bios: &BadBios, seen: &Seen) -> String {
-    check_kernel(name, bios, seen, "bootloader09", &[])
+/// Boots with this BIOS and asserts the outcome; returns the serial output.
+fn check(name: &str, bios: &BadBios, expected: &Expected) -> String {
+    check_kernel(name, bios, expected, "bootloader09", &[])
 }
 
 /// The same with another kernel, and with more arguments for QEMU.
 fn check_kernel(
     name: &str,
     bios: &BadBios,
-    seen: &Seen,
+    expected: &Expected,
     kernel: &str,
     arguments: &[&str],
 ) -> String {
     let (disk, folder) = (Disk::of(kernel), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[&EXIT, arguments].concat());
-    match seen {
+    match expected {
         Boots => {
             let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
             assert_eq!(status, Some(PASSED), "{name}: {}", machine.serial());
         }
-        Says(sentence) => says(&mut machine, sentence),
+        Error(error) => assert_shows(&mut machine, error),
     }
-    let seen = match seen {
+    let expected = match expected {
         Boots => "boots",
-        Says(sentence) => sentence,
+        Error(error) => error,
     };
-    row(name, seen, seen, "QEMU");
+    row(name, expected, expected, "QEMU");
     machine.serial()
 }
 
 fn check_all(cases: &[Case]) {
     for case in cases {
-        check(case.name, &BadBios::new(case.settings), &case.seen);
+        check(case.name, &BadBios::new(case.settings), &case.expected);
     }
 }
 
 #[test]
-fn a_good_one() {
-    check_all(&[case("a BIOS that behaves", &[], Boots)]);
+fn no_fault() {
+    check_all(&[case("BIOS without faults", &[], Boots)]);
 }
 
 #[test]
 fn entry() {
     check_all(&[
-        case("enters at 07C0:0000", &[("entry_cs", 0x7c0)], Boots),
-        case("DL is garbage", &[("entry_dl", 0x3a)], Boots),
-        case("DL is garbage", &[("entry_dl", 0xff)], Boots),
-        case("DL is 81h", &[("entry_dl", 0x81), ("drive", 0x81)], Boots),
-        case("DL is a floppy's", &[("entry_dl", 0), ("drive", 0)], Boots),
+        case("entry at 07C0:0000", &[("entry_cs", 0x7c0)], Boots),
+        case("DL is 3Ah, not the drive", &[("entry_dl", 0x3a)], Boots),
+        case("DL is FFh, not the drive", &[("entry_dl", 0xff)], Boots),
+        case("drive 81h", &[("entry_dl", 0x81), ("drive", 0x81)], Boots),
         case(
-            "the drive is not what DL says",
+            "drive 00h, a floppy",
+            &[("entry_dl", 0), ("drive", 0)],
+            Boots,
+        ),
+        case(
+            "DL is 81h, but the drive is 80h",
             &[("entry_dl", 0x81)],
-            Says("E1 disk read"),
+            Error("E1 disk read"),
         ),
     ]);
 }
 
-/// A boot manager loads the partition's first sector, which is stage 2's.
+/// A boot manager loads the first sector of the partition, which is the start of
+/// stage 2.
 #[test]
 fn entry_through_the_partition() {
     let bios = BadBios::new(&[("first_sector", 1)]);
     let (disk, folder) = (Disk::of("seed"), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-    shows(&mut machine, "boot the disk, not the partition");
+    wait_for_row(&mut machine, "boot the disk, not the partition");
 }
 
 #[test]
 fn registers() {
     check_all(&[
-        case("changes all registers", &[("clobber", 1)], Boots),
+        case("calls change all registers", &[("clobber", 1)], Boots),
         case(
-            "the same without LBA",
+            "calls change all registers, no LBA",
             &[("clobber", 1), ("lba_absent", 1)],
             Boots,
         ),
-        case("returns with interrupts on", &[("interrupts_on", 1)], Boots),
-        case("changes GDTR", &[("gdtr_changed", 1)], Boots),
-        case("uses 4 KiB of stack", &[("stack_deep", 1)], Boots),
         case(
-            "the same, and no read works",
-            &[("clobber", 1), ("reads_fail", 0xffff)],
-            Says("E1 disk read"),
+            "calls return with interrupts enabled",
+            &[("interrupts_on", 1)],
+            Boots,
         ),
-        case("changes DS and ES", &[("segments_changed", 1)], Boots),
+        case("calls change GDTR", &[("gdtr_changed", 1)], Boots),
+        case("calls use 4 KiB of stack", &[("stack_deep", 1)], Boots),
         case(
-            "the same without LBA",
+            "calls change all registers, all reads fail",
+            &[("clobber", 1), ("reads_fail", 0xffff)],
+            Error("E1 disk read"),
+        ),
+        case("calls change DS and ES", &[("segments_changed", 1)], Boots),
+        case(
+            "calls change DS and ES, no LBA",
             &[("segments_changed", 1), ("lba_absent", 1)],
             Boots,
         ),
         case(
-            "the same, and 8 sectors are the most",
+            "calls change DS and ES, at most 8 sectors in a call",
             &[("segments_changed", 1), ("sectors_max", 8)],
             Boots,
         ),
         case(
-            "the same, and A20 is closed",
+            "calls change DS and ES, closed A20 gate",
             &[("segments_changed", 1), ("a20_closed", 1)],
             Boots,
         ),
         case(
-            "the same, and no read works",
+            "calls change DS and ES, all reads fail",
             &[("segments_changed", 1), ("reads_fail", 0xffff)],
-            Says("E1 disk read"),
+            Error("E1 disk read"),
         ),
         case(
-            "the same, and the kernel comes wrong",
+            "calls change DS and ES, wrong data for the kernel",
             &[
                 ("segments_changed", 1),
                 ("reads_good", 2),
                 ("reads_wrong", 0xffff),
             ],
-            Says("E8 wrong data on the disk: sectors "),
+            Error("E8 wrong data on the disk: sectors "),
         ),
-        case("returns with DF set", &[("direction_down", 1)], Boots),
+        case("calls return with DF set", &[("direction_down", 1)], Boots),
         case(
-            "the same without LBA",
+            "calls return with DF set, no LBA",
             &[("direction_down", 1), ("lba_absent", 1)],
             Boots,
         ),
         case(
-            "the same, and no read works",
+            "calls return with DF set, all reads fail",
             &[("direction_down", 1), ("reads_fail", 0xffff)],
-            Says("E1 disk read"),
+            Error("E1 disk read"),
         ),
         case(
-            "the same, and the kernel comes wrong",
+            "calls return with DF set, wrong data for the kernel",
             &[
                 ("direction_down", 1),
                 ("reads_good", 2),
                 ("reads_wrong", 0xffff),
             ],
-            Says("E8 wrong data on the disk: sectors "),
+            Error("E8 wrong data on the disk: sectors "),
         ),
         case(
-            "all of them",
+            "calls change all registers, flags and the packet",
             &[
                 ("clobber", 1),
                 ("interrupts_on", 1),
@@ -190,98 +203,98 @@ fn disk_reads() {
     check_all(&[
         case("no LBA", &[("lba_absent", 1)], Boots),
         case(
-            "says yes to LBA with CF alone",
+            "AH=41h reports LBA in CF only, AH=42h fails",
             &[("lba_cf_only", 1), ("lba_works", 0)],
             Boots,
         ),
         case(
-            "says no to LBA in CX alone",
+            "AH=41h denies LBA in CX only, AH=42h fails",
             &[("lba_bit_clear", 1), ("lba_works", 0)],
             Boots,
         ),
         case(
-            "LBA is promised and never works",
+            "AH=41h reports LBA, AH=42h fails",
             &[("lba_works", 0)],
             Boots,
         ),
-        case("LBA fails after the third read", &[("lba_works", 3)], Boots),
-        case(
-            "LBA fails after the tenth read",
-            &[("lba_works", 10)],
-            Boots,
-        ),
+        case("LBA fails after 3 reads", &[("lba_works", 3)], Boots),
+        case("LBA fails after 10 reads", &[("lba_works", 10)], Boots),
         case("the first read fails", &[("reads_fail", 1)], Boots),
-        case("three reads fail", &[("reads_fail", 3)], Boots),
+        case("the first 3 reads fail", &[("reads_fail", 3)], Boots),
         case(
             "all reads fail",
             &[("reads_fail", 0xffff)],
-            Says("E1 disk read"),
+            Error("E1 disk read"),
         ),
-        case("127 sectors are the most", &[("sectors_max", 127)], Boots),
         case(
-            "sectors of 4,096 bytes",
+            "at most 127 sectors in a call",
+            &[("sectors_max", 127)],
+            Boots,
+        ),
+        case(
+            "drive with sectors of 4,096 bytes",
             &[("sectors_4096", 1)],
-            Says("E2 bad stage 2"),
+            Error("E2 bad stage 2"),
         ),
         case(
-            "changes the packet's count",
+            "reads change the count in the packet",
             &[("packet_changed", 1)],
             Boots,
         ),
         case(
-            "no LBA and no geometry",
+            "no LBA, no geometry",
             &[("lba_absent", 1), ("geometry_none", 1)],
-            Says("E1 disk read"),
+            Error("E1 disk read"),
         ),
         case(
-            "no LBA, and the geometry for ES:DI = 0:0 only",
+            "no LBA, geometry only if ES:DI = 0:0",
             &[("lba_absent", 1), ("geometry_zero", 1)],
             Boots,
         ),
         case(
-            "LBA reports success and reads nothing",
+            "LBA reports success, but reads nothing",
             &[("lba_empty", 1)],
-            Says("E2 bad stage 2"),
+            Error("E2 bad stage 2"),
         ),
         case(
-            "LBA fails for stage 2, CHS for what comes next",
-            &[("lba_from", KERNEL_FROM), ("chs_below", KERNEL_FROM)],
+            "LBA fails for stage 2, CHS fails after it",
+            &[("lba_from", AFTER_STAGE_2), ("chs_below", AFTER_STAGE_2)],
             Boots,
         ),
         case(
-            "one read comes wrong",
+            "wrong data in 1 read of the kernel",
             &[("reads_good", 2), ("reads_wrong", 1)],
             Boots,
         ),
         case(
-            "three in a row come wrong",
+            "wrong data in 3 reads of the kernel",
             &[("reads_good", 2), ("reads_wrong", 3)],
             Boots,
         ),
         case(
-            "all come wrong",
+            "wrong data in all reads of the kernel",
             &[("reads_good", 2), ("reads_wrong", 0xffff)],
-            Says("E8 wrong data on the disk: sectors "),
+            Error("E8 wrong data on the disk: sectors "),
         ),
         case(
-            "stage 2 comes wrong once",
+            "wrong data in 1 read of stage 2",
             &[("reads_good", 0), ("reads_wrong", 1)],
             Boots,
         ),
         case(
-            "stage 2 comes wrong three times",
+            "wrong data in 3 reads of stage 2",
             &[("reads_good", 0), ("reads_wrong", 3)],
             Boots,
         ),
         case(
-            "stage 2 comes wrong always",
+            "wrong data in all reads",
             &[("reads_good", 0), ("reads_wrong", 0xffff)],
-            Says("E2 bad stage 2"),
+            Error("E2 bad stage 2"),
         ),
     ]);
 }
 
-/// How many sectors a BIOS reads in a call is its own affair.
+/// BIOSes have different limits for the sectors in a call.
 #[test]
 fn sectors_in_a_call() {
     for most in [1, 8, 18, 63] {
@@ -290,7 +303,7 @@ fn sectors_in_a_call() {
             ("no LBA", ("lba_absent", 1)),
             ("no CHS", ("chs_below", 0)),
         ] {
-            let name = format!("{most} sectors are the most, {ways}");
+            let name = format!("at most {most} sectors in a call, {ways}");
             let bios = BadBios::new(&[("sectors_max", most), setting]);
             check(&name, &bios, &Boots);
         }
@@ -300,51 +313,54 @@ fn sectors_in_a_call() {
 #[test]
 fn many_calls() {
     for (name, setting) in [
-        ("63 sectors are the most", ("lba_absent", 0)),
-        ("63 sectors are the most, no LBA", ("lba_absent", 1)),
-        ("63 sectors are the most, no CHS", ("chs_below", 0)),
+        (
+            "at most 63 sectors in a call, LBA and CHS",
+            ("lba_absent", 0),
+        ),
+        ("at most 63 sectors in a call, no LBA", ("lba_absent", 1)),
+        ("at most 63 sectors in a call, no CHS", ("chs_below", 0)),
     ] {
         let bios = BadBios::new(&[("sectors_max", 63), setting]);
         check_kernel(name, &bios, &Boots, "payload_16m", &[]);
     }
-    let bios = BadBios::new(&[("lba_from", KERNEL_FROM), ("chs_below", KERNEL_FROM)]);
-    let name = "LBA fails for stage 2, CHS for what comes next";
+    let bios = BadBios::new(&[("lba_from", AFTER_STAGE_2), ("chs_below", AFTER_STAGE_2)]);
+    let name = "LBA fails for stage 2, CHS fails after it";
     check_kernel(name, &bios, &Boots, "payload_16m", &[]);
 }
 
 #[test]
 fn a20() {
-    // The ports are hardware, but a breakpoint on them closes the gate again.
+    // The ports are hardware, so a breakpoint on them closes the gate again.
     const KEYBOARD: (&str, u32) = ("trap_port", 0x60);
     const SYSTEM: (&str, u32) = ("trap_port2", 0x92);
     const CLOSES: (&str, u32) = ("trap_kind", 1);
     check_all(&[
         case(
-            "the gate is closed, the BIOS opens it",
+            "closed A20 gate, the BIOS opens it",
             &[("a20_closed", 1)],
             Boots,
         ),
         case(
-            "the BIOS only says so",
+            "closed A20 gate, the BIOS only reports success",
             &[("a20_closed", 1), ("a20_lies", 1)],
             Boots,
         ),
         case(
-            "the keyboard controller does not open it either",
+            "closed A20 gate, the keyboard controller fails, too",
             &[("a20_closed", 1), ("a20_lies", 1), KEYBOARD, CLOSES],
             Boots,
         ),
         case(
-            "nothing opens it",
+            "closed A20 gate, nothing opens it",
             &[("a20_closed", 1), ("a20_lies", 1), KEYBOARD, SYSTEM, CLOSES],
-            Says("E5 the A20 gate stays closed"),
+            Error("E5 the A20 gate stays closed"),
         ),
     ]);
 }
 
-/// The gate was open, but a service of the BIOS leaves it closed.
+/// The gate is open at first, but a BIOS service closes it.
 #[test]
-fn a20_that_closes_again() {
+fn a20_closed_by_a_service() {
     for (service, bit) in [
         ("INT 13h", 1),
         ("INT 15h", 2),
@@ -353,16 +369,16 @@ fn a20_that_closes_again() {
     ] {
         for good in [0, 2] {
             let bios = BadBios::new(&[("a20_closes", bit), ("a20_good", good)]);
-            let name = format!("{service} closes the gate after {good} reads");
+            let name = format!("{service} closes the A20 gate after {good} reads");
             check(&name, &bios, &Boots);
             check_kernel(&name, &bios, &Boots, "payload_16m", &[]);
         }
     }
 }
 
-/// The same, and nothing opens it again.
+/// The same, and nothing opens the gate again.
 #[test]
-fn a20_that_closes_for_good() {
+fn a20_closed_permanently() {
     for good in [0, 2] {
         let bios = BadBios::new(&[
             ("a20_closes", 1),
@@ -373,9 +389,9 @@ fn a20_that_closes_for_good() {
             ("trap_kind", 1),
         ]);
         check(
-            &format!("the gate closes for good after {good} reads"),
+            &format!("A20 gate closed permanently after {good} reads"),
             &bios,
-            &Says("E5 the A20 gate stays closed"),
+            &Error("E5 the A20 gate stays closed"),
         );
     }
 }
@@ -384,11 +400,15 @@ fn a20_that_closes_for_good() {
 fn low_memory() {
     check_all(&[
         case("INT 12h reports 512 KiB", &[("kib", 512)], Boots),
-        case("INT 12h reports the least", &[("kib", 216)], Boots),
         case(
-            "INT 12h reports too little",
+            "INT 12h reports 216 KiB, the minimum",
+            &[("kib", 216)],
+            Boots,
+        ),
+        case(
+            "INT 12h reports 215 KiB",
             &[("kib", 215)],
-            Says("E3 less than 216 KiB"),
+            Error("E3 less than 216 KiB"),
         ),
     ]);
 }
@@ -398,81 +418,84 @@ fn older_memory_calls() {
     check_all(&[
         case("no E820", &[("e820_mode", 2)], Boots),
         case(
-            "E801 in CX and DX",
+            "no E820, E801 in CX and DX only",
             &[("e820_mode", 2), ("e801_mode", 1)],
             Boots,
         ),
-        case("only AH=88h", &[("e820_mode", 2), ("e801_mode", 2)], Boots),
+        case("AH=88h only", &[("e820_mode", 2), ("e801_mode", 2)], Boots),
         case(
-            "none",
+            "no memory call works",
             &[("e820_mode", 2), ("e801_mode", 2), ("ext_absent", 1)],
-            Says("E6 the BIOS reports no memory"),
+            Error("E6 the BIOS reports no memory"),
         ),
         case(
-            "none, and CF does not say so",
+            "no memory call works, CF unchanged",
             &[
                 ("e820_mode", 2),
                 ("e801_mode", 2),
                 ("ext_absent", 1),
                 ("carry_kept", 1),
             ],
-            Says("E6 the BIOS reports no memory"),
+            Error("E6 the BIOS reports no memory"),
         ),
     ]);
 }
 
-/// E801 and AH=88h with results that were seen, in a machine of 16 MiB: no
-/// kernel is told of memory that does not exist.
+/// Incorrect results of E801 and AH=88h, as real BIOSes return them, in a machine
+/// with 16 MiB. The kernel must not receive memory that does not exist.
 #[test]
-fn older_memory_calls_that_exaggerate() {
+fn older_memory_calls_with_wrong_results() {
     for (name, settings) in [
-        ("E801: CF is as it was", &[("carry_kept", 1)][..]),
+        ("E801 leaves CF unchanged", &[("carry_kept", 1)][..]),
         (
-            "E801 is unknown, and CF does not say so",
+            "E801 unsupported, CF unchanged",
             &[("e801_mode", 2), ("carry_kept", 1)],
         ),
-        ("E801: more than 15 MiB in AX", &[("e801_ax", 0x4000)]),
-        ("E801: almost 64 MiB in AX", &[("e801_ax", 0xffff)]),
         (
-            "E801: more than 15 MiB in CX",
+            "E801 reports 16 MiB in AX, more than 15",
+            &[("e801_ax", 0x4000)],
+        ),
+        ("E801 reports almost 64 MiB in AX", &[("e801_ax", 0xffff)]),
+        (
+            "E801 reports 16 MiB in CX, more than 15",
             &[("e801_mode", 1), ("e801_ax", 0x4000)],
         ),
     ] {
         let mut bios = BadBios::new(settings);
         bios.set("e820_mode", 2);
         let serial = check_kernel(name, &bios, &Boots, "bootloader09", &["-m", "16M"]);
-        let usable: Vec<Range<u64>> = told(&serial)
+        let usable: Vec<Range<u64>> = reported_regions(&serial)
             .filter(|(_, kind)| kind == "Usable")
             .map(|(frames, _)| frames)
             .collect();
         let first = usable.iter().map(|frames| frames.start).min();
         let end = usable.iter().map(|frames| frames.end).max();
         assert!(first >= Some(LOWEST_USABLE / 4096), "{name}: {serial}");
-        let there = 12 * MIB / 4096..=16 * MIB / 4096;
+        let possible = 12 * MIB / 4096..=16 * MIB / 4096;
         assert!(
-            end.is_some_and(|end| there.contains(&end)),
+            end.is_some_and(|end| possible.contains(&end)),
             "{name}: {serial}"
         );
     }
 }
 
-/// The UART says busy at every look: the screen tells all the same.
+/// The UART is always busy: the messages are on the screen, and the kernel boots.
 #[test]
-fn a_uart_that_is_never_ready() {
+fn a_uart_that_is_always_busy() {
     let bios = BadBios::new(&[("trap_port", 0x3fd), ("trap_kind", 2)]);
-    // This kernel leaves the line alone: the breakpoint is for the loader.
+    // This kernel does not use the UART, so only the loader hits the breakpoint.
     let (disk, folder) = (Disk::of("seed"), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
     assert_eq!(screen.row(0), "Hello World!");
     assert!(screen.row(4).starts_with("long mode"), "{screen}");
 }
 
-/// What is printed between BIOS calls does not depend on what they change.
+/// Numbers are printed correctly, even if BIOS calls change all registers.
 #[test]
 fn numbers_on_the_screen() {
     let serial = check(
-        "changes all registers",
+        "numbers printed, calls change all registers",
         &BadBios::new(&[("clobber", 1)]),
         &Boots,
     );
@@ -480,20 +503,20 @@ fn numbers_on_the_screen() {
     assert!(serial.contains("long mode, entry 0000000000"), "{serial}");
 }
 
-/// A call that fails and returns with interrupts off: the loader goes on to
-/// the next device all the same.
+/// A call fails and returns with interrupts disabled. After a key, the BIOS still
+/// tries the next device.
 #[test]
 fn interrupts_off_after_an_error() {
     let bios = BadBios::new(&[("interrupts_off", 1), ("reads_fail", 0xffff)]);
     let (disk, folder) = (Disk::of("seed"), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-    says(&mut machine, "E1 disk read");
+    assert_shows(&mut machine, "E1 disk read");
     machine.command("sendkey spc").expect("QEMU takes a key");
-    shows(&mut machine, "Booting from");
+    wait_for_row(&mut machine, "Booting from");
 }
 
-/// Waits until a row of the screen begins with this.
-fn shows(machine: &mut Machine, text: &str) {
+/// Waits until a row of the screen starts with this.
+fn wait_for_row(machine: &mut Machine, text: &str) {
     let start = Instant::now();
     loop {
         let screen = machine.screen().expect("QEMU shows its screen");
@@ -504,20 +527,20 @@ fn shows(machine: &mut Machine, text: &str) {
     }
 }
 
-/// A word in the BIOS data area.
+/// Reads a word of the BIOS data area.
 fn bios_data(machine: &mut Machine, address: u64) -> u16 {
     let bytes = machine.memory(address, 2).expect("QEMU shows memory");
     u16::from_le_bytes([bytes[0], bytes[1]])
 }
 
-/// A key that was pressed before is no answer to an error. The one that is
-/// goes no further, and the BIOS's next words have a line of their own.
+/// Keys pressed before an error do not answer it. The key that answers it does not
+/// stay in the keyboard buffer, and the BIOS's next message is on a new line.
 #[test]
 fn keys() {
     const TICKS: u64 = 0x46c;
     const KEY_HEAD: u64 = 0x41a;
     const KEY_TAIL: u64 = 0x41c;
-    for (settings, sentence) in [
+    for (settings, error) in [
         ([("reads_fail", 0xffff), ("clobber", 0)], "E1 disk read"),
         ([("reads_fail", 0xffff), ("clobber", 1)], "E1 disk read"),
         (
@@ -529,46 +552,48 @@ fn keys() {
         let bios = BadBios::new(&[("key_before", 1), one, other]);
         let (disk, folder) = (Disk::of("seed"), Folder::new());
         let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-        says(&mut machine, sentence);
-        says(&mut machine, "press a key");
-        // A second of the guest's own time; no second look takes so long.
+        assert_shows(&mut machine, error);
+        assert_shows(&mut machine, "press a key");
+        // A second in the guest: the loader looks for a key more often than that.
         let since = bios_data(&mut machine, TICKS);
         let start = Instant::now();
         while bios_data(&mut machine, TICKS).wrapping_sub(since) < 18 {
-            assert!(start.elapsed() < LONG, "the guest's clock stands still");
+            assert!(start.elapsed() < LONG, "the guest's clock does not advance");
         }
-        let went_on = |machine: &mut Machine| {
+        let continues = |machine: &mut Machine| {
             let screen = machine.screen().expect("QEMU shows its screen").to_string();
-            let (_, after) = screen.split_once("press a key").expect("it says so");
+            let (_, after) = screen
+                .split_once("press a key")
+                .expect("the loader asks for a key");
             after.contains("\n|Booting from")
         };
-        assert!(!went_on(&mut machine), "{sentence}: nobody pressed a key");
+        assert!(!continues(&mut machine), "{error}: no key was pressed");
 
         machine.command("sendkey spc").expect("QEMU takes a key");
-        while !went_on(&mut machine) {
-            assert!(start.elapsed() < LONG, "{sentence}: the key does not help");
+        while !continues(&mut machine) {
+            assert!(start.elapsed() < LONG, "{error}: the key has no effect");
         }
         let head = bios_data(&mut machine, KEY_HEAD);
-        assert_eq!(head, bios_data(&mut machine, KEY_TAIL), "{sentence}");
+        assert_eq!(head, bios_data(&mut machine, KEY_TAIL), "{error}");
     }
 }
 
-/// The BIOS tells of more memory than there can be.
+/// The BIOS reports more memory than any PC can have.
 #[test]
-fn memory_that_cannot_be() {
+fn impossible_memory() {
     let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3)]);
     let entries = [LOW, HIGH, (4 << 30, u64::MAX - (8 << 30), RAM, 1)];
-    bios.set_table(&entries.iter().flat_map(stored).collect::<Vec<u8>>());
+    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
     let (disk, folder) = (Disk::of("seed"), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
     assert_eq!(screen.row(0), "Hello World!");
 }
 
-/// What is left out is told; what ends there is not left out.
+/// The loader reports that it ignores this memory, but not if memory ends there.
 #[test]
 fn memory_above_4_tib() {
-    const WORDS: &str = "memory above 4096 GiB ignored";
+    const MESSAGE: &str = "memory above 4096 GiB ignored";
     const TIB: u64 = 1 << 40;
     for (last, ignored) in [
         ((5 * TIB, TIB, RAM, 1), true),
@@ -580,18 +605,18 @@ fn memory_above_4_tib() {
         bios.set_table(
             &[LOW, HIGH, last]
                 .iter()
-                .flat_map(stored)
+                .flat_map(entry_bytes)
                 .collect::<Vec<u8>>(),
         );
         let (disk, folder) = (Disk::of("seed"), Folder::new());
         let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-        let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
+        let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
         assert_eq!(screen.row(0), "Hello World!");
-        let on_screen = (1..25).any(|row| screen.row(row) == WORDS);
+        let on_screen = (1..25).any(|row| screen.row(row) == MESSAGE);
         let serial = machine.serial();
-        let on_line = serial.lines().any(|line| line == WORDS);
+        let on_serial = serial.lines().any(|line| line == MESSAGE);
         assert_eq!(
-            (on_screen, on_line),
+            (on_screen, on_serial),
             (ignored, ignored),
             "{last:x?}: {serial}"
         );
@@ -600,38 +625,38 @@ fn memory_above_4_tib() {
 
 // ---- Memory maps -----------------------------------------------------------
 
-/// An entry of E820: first byte, bytes, type, attributes.
+/// An entry of E820: address, length, type, attributes.
 type Entry = (u64, u64, u32, u32);
 
 const MIB: u64 = 1 << 20;
 const RAM: u32 = 1;
 const RESERVED: u32 = 2;
-/// What the machine of these tests has: 128 MiB.
+/// The memory of the machine in these tests: 128 MiB.
 const LOW: Entry = (0, 0x93000, RAM, 1);
 const HIGH: Entry = (MIB, 126 * MIB, RAM, 1);
 const FIRMWARE: Entry = (0xfffc_0000, 0x4_0000, RESERVED, 1);
 
-/// An entry as the BIOS stores it.
-fn stored(&(base, length, kind, attributes): &Entry) -> Vec<u8> {
+/// An entry in the BIOS's format.
+fn entry_bytes(&(base, length, kind, attributes): &Entry) -> Vec<u8> {
     let mut entry = [base.to_le_bytes(), length.to_le_bytes()].concat();
     entry.extend(kind.to_le_bytes());
     entry.extend(attributes.to_le_bytes());
     entry
 }
 
-/// Boots with such a map; the kernel must be told of no usable memory but
-/// what is usable, and of all that is, except what is in use.
-fn memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> String {
+/// Boots with this memory map. The kernel must receive only usable memory as usable,
+/// and all of it, except what is in use.
+fn check_memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> String {
     let mut bios = BadBios::new(settings);
     bios.set("e820_mode", 1);
     bios.set("e820_count", entries.len() as u32);
-    bios.set_table(&entries.iter().flat_map(stored).collect::<Vec<u8>>());
+    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
     let serial = check(name, &bios, &Boots);
-    let believed = believed(entries, settings);
-    let usable = model(&believed);
-    let told: Vec<(Range<u64>, String)> = told(&serial).collect();
-    assert!(!told.is_empty(), "{serial}");
-    for (frames, _) in told.iter().filter(|(_, kind)| kind == "Usable") {
+    let valid = valid_entries(entries, settings);
+    let usable = usable_frames(&valid);
+    let regions: Vec<(Range<u64>, String)> = reported_regions(&serial).collect();
+    assert!(!regions.is_empty(), "{serial}");
+    for (frames, _) in regions.iter().filter(|(_, kind)| kind == "Usable") {
         for frame in frames.clone() {
             assert!(
                 usable.contains(&frame),
@@ -640,35 +665,35 @@ fn memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> String
         }
     }
     if !serial.contains("memory map simplified") {
-        let known = |frame: &u64| told.iter().any(|(frames, _)| frames.contains(frame));
+        let reported = |frame: &u64| regions.iter().any(|(frames, _)| frames.contains(frame));
         assert!(
-            usable.iter().all(known),
-            "{name}: something was left out: {serial}"
+            usable.iter().all(reported),
+            "{name}: usable memory is missing: {serial}"
         );
         for frame in borders(entries) {
-            let region = told.iter().find(|(frames, _)| frames.contains(&frame));
-            let seen = region.map(|(_, kind)| kind.as_str());
-            let wanted = kind(&believed, frame);
-            // What is usable may be in use.
-            let fine = match wanted {
-                Some("Usable") => !seen.is_none_or(|kind| KINDS[1..].contains(&kind)),
-                _ => seen == wanted,
+            let region = regions.iter().find(|(frames, _)| frames.contains(&frame));
+            let actual = region.map(|(_, kind)| kind.as_str());
+            let expected = expected_kind(&valid, frame);
+            // Usable memory may be in use.
+            let correct = match expected {
+                Some("Usable") => !actual.is_none_or(|kind| KINDS[1..].contains(&kind)),
+                _ => actual == expected,
             };
             assert!(
-                fine,
-                "{name}: frame {frame:#x} is {seen:?}, not {wanted:?}: {serial}"
+                correct,
+                "{name}: frame {frame:#x} is {actual:?}, not {expected:?}: {serial}"
             );
         }
     }
     serial
 }
 
-/// The kernel is given no memory below this as usable.
+/// No memory below this address is usable for the kernel.
 const LOWEST_USABLE: u64 = MIB;
-/// What the loader knows of ends here.
-const HIGHEST_KNOWN: u64 = 4 << 40;
-/// What the kernel calls the BIOS's kinds of memory; where some overlap, the
-/// last of them counts.
+/// The end of the memory that the loader supports.
+const SUPPORTED_END: u64 = 4 << 40;
+/// The kernel's names for the BIOS's types of memory. Where entries overlap, the
+/// later name in this list applies.
 const KINDS: [&str; 5] = [
     "Usable",
     "Reserved",
@@ -677,38 +702,39 @@ const KINDS: [&str; 5] = [
     "BadMemory",
 ];
 
-/// The entries that count. Where a BIOS fills in attributes at all, bit 0 says
-/// so of an entry; ECX says whether it does.
-fn believed(entries: &[Entry], settings: &[(&str, u32)]) -> Vec<Entry> {
-    let setting = |name: &str, usual: u32| {
+/// The entries that the loader must not ignore. If the BIOS sets attribute bit 0 in
+/// any entry, it must be set in every entry that has attributes according to ECX.
+fn valid_entries(entries: &[Entry], settings: &[(&str, u32)]) -> Vec<Entry> {
+    let setting = |name: &str, default: u32| {
         let found = settings.iter().find(|setting| setting.0 == name);
-        found.map_or(usual, |setting| setting.1)
+        found.map_or(default, |setting| setting.1)
     };
     let filled = setting("e820_returned", 24).min(setting("e820_bytes", 24)) >= 24;
     let short = setting("e820_short", 0xffff);
     let has_attributes = |n: u32| filled && n != short;
     let numbered = || (0..).zip(entries);
-    let obeyed = numbered().any(|(n, entry)| has_attributes(n) && entry.3 & 1 != 0);
-    let counts =
-        |n, entry: &Entry| entry.1 != 0 && (!obeyed || !has_attributes(n) || entry.3 & 1 != 0);
-    let believed = numbered().filter(|(n, entry)| counts(*n, entry));
-    believed.map(|(_, entry)| *entry).collect()
+    let meaningful = numbered().any(|(n, entry)| has_attributes(n) && entry.3 & 1 != 0);
+    let is_valid =
+        |n, entry: &Entry| entry.1 != 0 && (!meaningful || !has_attributes(n) || entry.3 & 1 != 0);
+    let valid = numbered().filter(|(n, entry)| is_valid(*n, entry));
+    valid.map(|(_, entry)| *entry).collect()
 }
 
-/// The usable frames, found in another way than the loader's: one by one.
-fn model(believed: &[Entry]) -> std::collections::BTreeSet<u64> {
+/// The usable frames, calculated one by one, unlike in the loader.
+fn usable_frames(valid: &[Entry]) -> std::collections::BTreeSet<u64> {
     let mut frames = std::collections::BTreeSet::new();
-    for entry in believed.iter().filter(|entry| entry.2 == RAM) {
+    for entry in valid.iter().filter(|entry| entry.2 == RAM) {
         frames.extend(frames_of(entry));
     }
-    for entry in believed.iter().filter(|entry| entry.2 != RAM) {
+    for entry in valid.iter().filter(|entry| entry.2 != RAM) {
         frames.retain(|frame| !frames_of(entry).contains(frame));
     }
     frames.retain(|frame| *frame >= LOWEST_USABLE / 4096);
     frames
 }
 
-/// Usable memory shrinks to whole frames, all else grows.
+/// The frames of an entry. A frame that is only partly in the entry does not count
+/// as usable memory, but it counts as any other kind.
 fn frames_of(&(base, length, kind, _): &Entry) -> Range<u64> {
     let end = base.saturating_add(length);
     match kind {
@@ -717,9 +743,9 @@ fn frames_of(&(base, length, kind, _): &Entry) -> Range<u64> {
     }
 }
 
-/// What a frame should be told to be.
-fn kind(believed: &[Entry], frame: u64) -> Option<&'static str> {
-    let here = believed
+/// The kind of memory that the kernel must receive for a frame.
+fn expected_kind(valid: &[Entry], frame: u64) -> Option<&'static str> {
+    let here = valid
         .iter()
         .filter(|entry| frames_of(entry).contains(&frame));
     let kinds = here.map(|entry| match entry.2 {
@@ -730,17 +756,18 @@ fn kind(believed: &[Entry], frame: u64) -> Option<&'static str> {
     kinds.max().map(|kind| KINDS[kind])
 }
 
-/// Frames at the borders of all entries; what is below 1 MiB is the BIOS's.
+/// The frames at the borders of all entries, without those below 1 MiB, which the
+/// BIOS uses.
 fn borders(entries: &[Entry]) -> Vec<u64> {
     let ends = entries.iter().map(frames_of);
     let frames = ends.flat_map(|frames| [frames.start, frames.end]);
     let near = frames.flat_map(|frame| frame.saturating_sub(1)..=frame.saturating_add(1));
-    near.filter(|frame| (MIB / 4096..HIGHEST_KNOWN / 4096).contains(frame))
+    near.filter(|frame| (MIB / 4096..SUPPORTED_END / 4096).contains(frame))
         .collect()
 }
 
-/// The kernel's lines about its memory: frames and their kind.
-fn told(serial: &str) -> impl Iterator<Item = (Range<u64>, String)> {
+/// The memory regions that the kernel printed: frames and kind.
+fn reported_regions(serial: &str) -> impl Iterator<Item = (Range<u64>, String)> {
     serial.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [start, end, kind] = words[..] else {
@@ -751,8 +778,8 @@ fn told(serial: &str) -> impl Iterator<Item = (Range<u64>, String)> {
     })
 }
 
-/// Where a BIOS fills in no attributes, or none that can be true, all entries
-/// count.
+/// If the BIOS writes no attributes, or sets bit 0 in none of them, all entries are
+/// valid.
 #[test]
 fn memory_maps_with_attributes() {
     let entries = |attributes: [u32; 7]| {
@@ -765,55 +792,68 @@ fn memory_maps_with_attributes() {
             (67 * MIB, 60 * MIB, RAM),
             (0xfffc_0000, 0x4_0000, RESERVED),
         ];
-        let both = entries.iter().zip(attributes);
-        both.map(|(&(base, length, kind), attributes)| (base, length, kind, attributes))
+        let pairs = entries.iter().zip(attributes);
+        pairs
+            .map(|(&(base, length, kind), attributes)| (base, length, kind, attributes))
             .collect::<Vec<Entry>>()
     };
     let (none, all) = (entries([0; 7]), entries([1; 7]));
-    memory_map("all attributes set", &all, &[]);
-    memory_map("all attributes 0", &none, &[]);
-    memory_map("20 bytes and attributes 0", &none, &[("e820_returned", 20)]);
-    memory_map("24 bytes, 20 filled", &all, &[("e820_bytes", 20)]);
-    memory_map(
-        "more than 24 bytes, attributes 0",
+    check_memory_map("entries of 24 bytes, all attributes 1", &all, &[]);
+    check_memory_map("entries of 24 bytes, all attributes 0", &none, &[]);
+    check_memory_map(
+        "entries of 20 bytes, all attributes 0",
+        &none,
+        &[("e820_returned", 20)],
+    );
+    check_memory_map(
+        "entries of 24 bytes, attributes not written",
+        &all,
+        &[("e820_bytes", 20)],
+    );
+    check_memory_map(
+        "entries longer than 24 bytes, all attributes 0",
         &none,
         &[("e820_returned", 0x1000)],
     );
-    memory_map(
-        "20 bytes and some attributes 0",
+    check_memory_map(
+        "entries of 20 bytes, some attributes 0",
         &entries([1, 1, 0, 1, 0, 0, 1]),
         &[("e820_returned", 20)],
     );
-    memory_map(
-        "24 bytes and some attributes 0",
+    check_memory_map(
+        "entries of 24 bytes, some attributes 0",
         &entries([1, 1, 0, 1, 0, 1, 1]),
         &[],
     );
-    memory_map(
-        "all attributes 0 but at one of 20 bytes",
+    check_memory_map(
+        "all attributes 0, except in an entry of 20 bytes",
         &entries([0, 0, 0, 0, 0, 0, 1]),
         &[("e820_short", 6)],
     );
-    memory_map(
-        "20 bytes at one, with attributes 0",
+    check_memory_map(
+        "attributes 0 in an entry of 20 bytes",
         &entries([1, 1, 1, 0, 1, 1, 1]),
         &[("e820_short", 3)],
     );
 }
 
 #[test]
-fn memory_maps_in_disorder() {
-    memory_map("in order", &[LOW, HIGH, FIRMWARE], &[]);
-    memory_map("unsorted", &[FIRMWARE, HIGH, LOW], &[]);
-    memory_map("one entry", &[HIGH], &[]);
-    memory_map("told by CF", &[LOW, HIGH, FIRMWARE], &[("e820_cf_end", 1)]);
-    memory_map(
-        "20 bytes",
+fn unusual_memory_maps() {
+    check_memory_map("sorted memory map", &[LOW, HIGH, FIRMWARE], &[]);
+    check_memory_map("unsorted memory map", &[FIRMWARE, HIGH, LOW], &[]);
+    check_memory_map("memory map of one entry", &[HIGH], &[]);
+    check_memory_map(
+        "end of the memory map in CF",
+        &[LOW, HIGH, FIRMWARE],
+        &[("e820_cf_end", 1)],
+    );
+    check_memory_map(
+        "entries of 20 bytes",
         &[LOW, HIGH, FIRMWARE],
         &[("e820_bytes", 20), ("e820_returned", 20)],
     );
-    memory_map(
-        "registers change",
+    check_memory_map(
+        "memory map, calls change all registers",
         &[LOW, HIGH, FIRMWARE],
         &[("clobber", 1)],
     );
@@ -824,17 +864,17 @@ fn memory_maps_in_disorder() {
         (60 * MIB, MIB, 3, 1),
         HIGH,
     ];
-    memory_map("overlapping", &overlapping, &[]);
-    memory_map("zero-length", &[LOW, (2 * MIB, 0, RESERVED, 1), HIGH], &[]);
+    check_memory_map("overlapping entries", &overlapping, &[]);
+    check_memory_map("empty entry", &[LOW, (2 * MIB, 0, RESERVED, 1), HIGH], &[]);
     for kind in [RESERVED, 3, 4, 5, 12] {
-        memory_map(
-            "zero-length, inside a page",
+        check_memory_map(
+            "empty entry inside a page",
             &[LOW, (2 * MIB + 0x800, 0, kind, 1), HIGH],
             &[],
         );
     }
-    memory_map(
-        "to be ignored",
+    check_memory_map(
+        "ignored entry: attribute bit 0 clear",
         &[LOW, HIGH, (2 * MIB, 64 * MIB, RESERVED, 0)],
         &[],
     );
@@ -843,32 +883,32 @@ fn memory_maps_in_disorder() {
         (MIB + 100, 64 * MIB - 300, RAM, 1),
         (80 * MIB + 1, MIB, RAM, 1),
     ];
-    memory_map("unaligned", &unaligned, &[]);
+    check_memory_map("unaligned entries", &unaligned, &[]);
     let unknown = [LOW, HIGH, (40 * MIB, MIB, 12, 1), (50 * MIB, MIB, 0, 1)];
-    memory_map("unknown types", &unknown, &[]);
+    check_memory_map("entries of unknown types", &unknown, &[]);
     let far = [
         LOW,
         HIGH,
         (u64::MAX - 4095, 4096, RESERVED, 1),
         (1 << 50, 1 << 40, RESERVED, 1),
     ];
-    memory_map("up to the last byte", &far, &[]);
+    check_memory_map("entry up to the last address", &far, &[]);
     let wraps = [LOW, HIGH, (u64::MAX - 100, u64::MAX, RESERVED, 1)];
-    memory_map("beyond the last byte", &wraps, &[]);
+    check_memory_map("entry past the last address", &wraps, &[]);
 }
 
 #[test]
-fn memory_maps_without_end() {
+fn long_memory_maps() {
     for count in [35, 64, 65, 200] {
-        // The map has 64 places, of which the loader needs some for itself.
-        // Large pieces between small holes, and a large one to live in.
+        // The loader's map has 64 entries, of which it needs some itself. These maps
+        // have many small regions, and a large one for the kernel.
         let mut entries = vec![LOW, (64 * MIB, 62 * MIB, RAM, 1)];
         let pieces = (0..count - 2).map(|n| {
             let kind = if n % 2 == 0 { RAM } else { RESERVED };
             (MIB + n * 0x4_0000, 0x4_0000, kind, 1)
         });
         entries.extend(pieces);
-        let serial = memory_map(&format!("{count} entries"), &entries, &[]);
+        let serial = check_memory_map(&format!("memory map of {count} entries"), &entries, &[]);
         assert_eq!(
             serial.contains("memory map simplified"),
             count > 60,
@@ -877,26 +917,26 @@ fn memory_maps_without_end() {
     }
 }
 
-/// Nothing usable can be given up for this one to become shorter.
+/// No usable region can be omitted to make this map shorter.
 #[test]
 fn a_memory_map_that_is_too_long() {
     let mut bios = BadBios::new(&[("e820_mode", 1)]);
     let mut entries = vec![LOW, HIGH];
     entries.extend((0..100).map(|n| (32 * MIB + n * 0x1000, 0x1000, 3 + (n % 2) as u32, 1)));
     bios.set("e820_count", entries.len() as u32);
-    bios.set_table(&entries.iter().flat_map(stored).collect::<Vec<u8>>());
+    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
     check(
-        "100 entries of ACPI",
+        "100 ACPI entries",
         &bios,
-        &Says("E7 too many memory regions"),
+        &Error("E7 too many memory regions"),
     );
 }
 
 #[test]
-fn memory_maps_that_break_off() {
+fn incomplete_memory_maps() {
     let bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 0)]);
-    check("no entry", &bios, &Boots); // E801 serves instead
+    check("memory map without entries", &bios, &Boots); // E801 is used instead
     let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3), ("e820_lost", 1)]);
     bios.set_table(&[0xff; 72]);
-    check("SMAP is lost midway", &bios, &Boots);
+    check("SMAP missing in the second entry", &bios, &Boots);
 }

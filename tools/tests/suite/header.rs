@@ -1,21 +1,20 @@
-//! The image header, with values that the image builder never writes but a
-//! right checksum: the loader refuses it, or boots anyway; it neither hangs nor
-//! resets the machine, nor starts a kernel that cannot run.
+//! Image headers with invalid values and a correct checksum. The loader reports an
+//! error or boots the kernel; it never hangs, resets the machine or starts a kernel
+//! that cannot run.
 
-use crate::common::{Disk, EXIT, LONG, PASSED, image, refusal, row, says};
+use crate::common::{Disk, EXIT, LONG, PASSED, assert_shows, image, last_error, row};
 use siso_image::layout::*;
 use siso_image::qemu::Machine;
 use siso_image::{LOADER, SECTOR, checksum};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What the loader says of such a header.
+/// The loader's error for an invalid header.
 const SENTENCE: &str = "E14 the image header is invalid";
 
-/// A field: its address, and its bytes.
+/// A field: its address and its size in bytes.
 type Field = (u64, usize);
 
-// The fields, by the names of the layout.
 const TABLE: Field = (CHECKSUMS_SECTOR, 4);
 const TABLE_SECTORS: Field = (CHECKSUMS_SECTORS, 4);
 const KERNEL: Field = (KERNEL_SECTOR, 4);
@@ -31,16 +30,16 @@ const GUARD_LAST: Field = (STACK_GUARD + 8, 8);
 const PHYSICAL_FIRST: Field = (PHYSICAL_OFFSET, 8);
 const PHYSICAL_LAST: Field = (PHYSICAL_OFFSET + 8, 8);
 
-// Where the image builder puts them.
+// The addresses that the image builder writes.
 const INFO_HERE: u64 = PML4_BOOT_INFO * PML4_ENTRY_BYTES;
 const GUARD_HERE: u64 = INFO_HERE + STACK_OFFSET - PAGE_BYTES;
 const PHYSICAL_HERE: u64 = PML4_PHYSICAL * PML4_ENTRY_BYTES;
 
-/// Not canonical: bit 47 is set, the ones above it are not.
+/// Not canonical: bit 47 is set, but the bits above it are not.
 const NOT_CANONICAL: u64 = 1 << 47;
 
-/// Boots a good image with some fields changed and the checksum of stage 2 made
-/// anew.
+/// Boots a valid image with some fields changed and the checksum of stage 2
+/// corrected.
 fn boot(changes: &[(Field, u64)]) -> Machine {
     let mut bytes = image("bootloader09");
     for &((address, width), value) in changes {
@@ -53,91 +52,120 @@ fn boot(changes: &[(Field, u64)]) -> Machine {
     Disk::new(&bytes).boot(&EXIT)
 }
 
-/// The checksum that is made anew is the right one.
+/// `boot` calculates the checksum correctly.
 #[test]
-fn a_good_header() {
+fn a_valid_header() {
     let mut machine = boot(&[]);
     let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
     assert_eq!(status, Some(PASSED), "{}", machine.serial());
 }
 
-fn refused(name: &str, field: Field, value: u64) {
+fn invalid(name: &str, field: Field, value: u64) {
     println!("{name}");
-    says(&mut boot(&[(field, value)]), SENTENCE);
+    assert_shows(&mut boot(&[(field, value)]), SENTENCE);
     row(name, SENTENCE, SENTENCE, "QEMU");
 }
 
 #[test]
 fn numbers() {
-    refused("W^X half lifted", WX, 2);
-    refused("no sectors of headers", HEADERS, 0);
-    refused("too many sectors of headers", HEADERS, ELF_SECTORS_MAX + 1);
-    refused("very many sectors of headers", HEADERS, 1 << 31);
-    refused("no checksum table", TABLE_SECTORS, 0);
+    invalid("invalid value of the W^X flag", WX, 2);
+    invalid("0 sectors of ELF headers", HEADERS, 0);
+    invalid(
+        "one sector of ELF headers too many",
+        HEADERS,
+        ELF_SECTORS_MAX + 1,
+    );
+    invalid("2^31 sectors of ELF headers", HEADERS, 1 << 31);
+    invalid("checksum table of 0 sectors", TABLE_SECTORS, 0);
 }
 
 #[test]
 fn ranges() {
-    refused("no stack", STACK, 0);
-    refused("a stack not canonical", GUARD_FIRST, NOT_CANONICAL);
-    refused("a stack that ends before it begins", GUARD_LAST, 0);
-    refused("a boot info not canonical", INFO_FIRST, NOT_CANONICAL);
-    refused("a boot info inside a page", INFO_FIRST, INFO_HERE + 8);
+    invalid("stack of 0 pages", STACK, 0);
+    invalid(
+        "stack at a non-canonical address",
+        GUARD_FIRST,
+        NOT_CANONICAL,
+    );
+    invalid("stack that ends before it starts", GUARD_LAST, 0);
+    invalid(
+        "boot info at a non-canonical address",
+        INFO_FIRST,
+        NOT_CANONICAL,
+    );
+    invalid("boot info not aligned to a page", INFO_FIRST, INFO_HERE + 8);
     let physical = PHYSICAL_FIRST;
-    refused("physical memory not canonical", physical, NOT_CANONICAL);
+    invalid(
+        "physical memory at a non-canonical address",
+        physical,
+        NOT_CANONICAL,
+    );
     let inside = PHYSICAL_HERE + PAGE_BYTES;
-    refused("physical memory inside 2 MiB", physical, inside);
+    invalid("physical memory not aligned to 2 MiB", physical, inside);
 
-    let name = "physical memory that ends inside 2 MiB";
+    let name = "end of physical memory not aligned to 2 MiB";
     let frames = FRAMES_4G + 100;
     let last = PHYSICAL_HERE + frames * PAGE_BYTES - 1;
-    says(
+    assert_shows(
         &mut boot(&[(FRAMES, frames), (PHYSICAL_LAST, last)]),
         SENTENCE,
     );
     row(name, SENTENCE, SENTENCE, "QEMU");
 }
 
-/// Whatever these lead to: an error, or a kernel that finds all in order.
+/// The header check may accept these values. Then the loader reports another error,
+/// or the kernel boots and passes.
 #[test]
-fn values_that_other_checks_may_find() {
+fn values_that_the_header_check_may_accept() {
     for (name, field, value) in [
-        ("headers beyond the kernel", HEADERS, ELF_SECTORS_MAX),
-        ("no kernel", KERNEL_LENGTH, 0),
-        ("a kernel without end", KERNEL_LENGTH, 0xffff_ffff),
-        ("a kernel in the boot sector", KERNEL, 0),
-        ("a kernel beyond the disk", KERNEL, 0xffff_ffff),
-        ("a checksum table without end", TABLE_SECTORS, 0xffff_ffff),
-        ("the checksum table in the boot sector", TABLE, 0),
-        ("the checksum table beyond the disk", TABLE, 0xffff_ffff),
-        ("a stack without end", STACK, 0xffff_ffff),
-        ("no frames", FRAMES, 0),
-        ("too many frames", FRAMES, 0xffff_ffff),
-        ("a boot info in the first MiB", INFO_FIRST, 0x8000),
-        ("a boot info that ends before it begins", INFO_LAST, 0),
-        ("a stack in the first MiB", GUARD_FIRST, 0),
-        ("a stack inside a page", GUARD_FIRST, GUARD_HERE + 8),
-        ("physical memory at 0", PHYSICAL_FIRST, 0),
         (
-            "physical memory that ends before it begins",
+            "more sectors of ELF headers than the kernel has",
+            HEADERS,
+            ELF_SECTORS_MAX,
+        ),
+        ("kernel of 0 sectors", KERNEL_LENGTH, 0),
+        ("kernel of 2^32 - 1 sectors", KERNEL_LENGTH, 0xffff_ffff),
+        ("kernel at sector 0", KERNEL, 0),
+        ("kernel after the end of the disk", KERNEL, 0xffff_ffff),
+        (
+            "checksum table of 2^32 - 1 sectors",
+            TABLE_SECTORS,
+            0xffff_ffff,
+        ),
+        ("checksum table at sector 0", TABLE, 0),
+        (
+            "checksum table after the end of the disk",
+            TABLE,
+            0xffff_ffff,
+        ),
+        ("stack of 2^32 - 1 pages", STACK, 0xffff_ffff),
+        ("0 frames", FRAMES, 0),
+        ("2^32 - 1 frames", FRAMES, 0xffff_ffff),
+        ("boot info in the first MiB", INFO_FIRST, 0x8000),
+        ("boot info that ends before it starts", INFO_LAST, 0),
+        ("stack in the first MiB", GUARD_FIRST, 0),
+        ("stack not aligned to a page", GUARD_FIRST, GUARD_HERE + 8),
+        ("physical memory at address 0", PHYSICAL_FIRST, 0),
+        (
+            "physical memory that ends before it starts",
             PHYSICAL_LAST,
             0,
         ),
     ] {
-        let seen = outcome(&mut boot(&[(field, value)]));
-        row(name, "a sentence, or boots", &seen, "QEMU");
-        let fine = seen == "boots" || seen.starts_with('E');
-        assert!(fine, "{name}: {seen}");
+        let actual = outcome(&mut boot(&[(field, value)]));
+        row(name, "an error, or boots", &actual, "QEMU");
+        let allowed = actual == "boots" || actual.starts_with('E');
+        assert!(allowed, "{name}: {actual}");
     }
 }
 
-/// The loader's error, or what became of the machine.
+/// The outcome of a boot: the loader's error, `boots`, or a failure.
 fn outcome(machine: &mut Machine) -> String {
     let start = Instant::now();
     while start.elapsed() < LONG {
         let serial = machine.serial();
-        if let Some(sentence) = refusal(&serial) {
-            return sentence.into();
+        if let Some(error) = last_error(&serial) {
+            return error.into();
         }
         if machine.has_ended() {
             let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");

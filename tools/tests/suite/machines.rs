@@ -1,9 +1,10 @@
-//! Machines small and large, old and new.
+//! Machines with little and much memory, and with old and new CPUs.
 
 use crate::common::bad_bios::BadBios;
 use crate::common::{Disk, EXIT, Folder, LONG, PASSED, bochs, fails, passes};
 
-/// MiB of usable memory that a kernel of the `bootloader` crate was told of.
+/// The usable memory in MiB that the loader reported to a kernel for the
+/// `bootloader` crate.
 fn usable(serial: &str) -> u64 {
     let line = serial.lines().find_map(|line| line.strip_prefix("usable "));
     let number = line
@@ -12,13 +13,13 @@ fn usable(serial: &str) -> u64 {
     number.unwrap_or_else(|| panic!("no usable memory: {serial}")) >> 10
 }
 
-/// The kernel writes to the first and last frame of every usable region,
-/// through the mapping of physical memory.
+/// Boots with this much memory. The kernel writes to the first and the last frame of
+/// every usable region, through the mapping of physical memory.
 fn memory(size: &str, mib: u64) {
     for machine in ["pc", "q35"] {
         let serial = passes("bootloader09", &["-m", size, "-machine", machine]);
         let usable = usable(&serial);
-        // The rest is the firmware's, the loader's and the kernel's own.
+        // The firmware, the loader and the kernel use the rest.
         assert!(
             (mib - 6..=mib).contains(&usable),
             "{size} {machine}: {usable} MiB"
@@ -51,7 +52,6 @@ fn eight_gib() {
     memory("8G", 8192);
 }
 
-/// With too little memory the loader says so.
 #[test]
 fn too_little_memory() {
     let disk = Disk::of("payload_16m");
@@ -88,18 +88,18 @@ fn a_cpu_without_long_mode_on_bochs() {
 fn a_cpu_without_nx() {
     let disk = Disk::of("release/siso_os");
     let mut machine = disk.boot(&["-cpu", "qemu64,-nx"]);
-    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
     assert_eq!(screen.row(0), "Hello World!");
 }
 
-/// A machine without the chip that the gate A20 and the keyboard hang on.
+/// The keyboard controller, which this machine lacks, also controls the A20 gate.
 #[test]
 fn a_pc_without_a_keyboard_controller() {
     for machine in ["pc,i8042=off", "q35,i8042=off"] {
         passes("bootloader09", &["-machine", machine]);
         passes("payload_16m", &["-machine", machine]);
     }
-    // There is nothing to close the gate with; the loader must not wait for it.
+    // Nothing can close the gate; the loader must not wait for a controller.
     for settings in [
         &[("a20_closed", 1), ("a20_lies", 1)][..],
         &[("a20_closes", 7)],

@@ -1,5 +1,5 @@
-//! The tests of the image builder and the loader, as one program: they link once,
-//! and run side by side. `make test` builds the kernels that they boot.
+//! The tests of the image builder and the loader. They are one program, so that they
+//! are linked once and run in parallel. `make test` builds the kernels that they boot.
 
 mod assembly;
 mod boot;

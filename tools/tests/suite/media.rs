@@ -1,19 +1,20 @@
-//! The same bytes boot from every medium that QEMU's and Bochs's firmware can
-//! boot, and a second disk boots where the first one fails.
+//! The same image boots from every medium that the firmware of QEMU and Bochs
+//! supports. If the first disk fails, the second one boots.
 
-use crate::common::{Disk, Folder, LONG, bochs, field, image, kernel, row, says, top};
+use crate::common::{Disk, Folder, LONG, assert_shows, bochs, field, image, kernel, row, top};
 use siso_image::layout::KERNEL_SECTOR;
 use siso_image::qemu::Machine;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Boots our kernel from a drive that these arguments make of it; `FILE` in
-/// them stands for the image.
+/// Boots this project's kernel from the drive in these arguments, where `FILE` is
+/// replaced by the path of the image.
 fn boots(arguments: &str) {
     let disk = Disk::of("release/siso_os");
     boots_file(arguments, &disk.path.display().to_string());
 }
 
+/// The same with the path of another image.
 fn boots_file(arguments: &str, file: &str) {
     let arguments = arguments.replace("FILE", file);
     let arguments: Vec<&str> = arguments.split(' ').collect();
@@ -36,7 +37,7 @@ fn boots_file(arguments: &str, file: &str) {
 #[test]
 fn hard_disks() {
     boots("-machine pc -drive if=ide,format=raw,file=FILE");
-    boots("-machine q35 -drive if=ide,format=raw,file=FILE"); // that is AHCI
+    boots("-machine q35 -drive if=ide,format=raw,file=FILE"); // AHCI
     boots(
         "-device ahci,id=a -drive if=none,id=d,format=raw,file=FILE -device ide-hd,drive=d,bus=a.0",
     );
@@ -66,32 +67,31 @@ fn usb_sticks() {
     }
 }
 
-/// A floppy drive has no LBA: everything is read by cylinder, head, sector.
+/// Floppy drives do not support LBA, so all reads are by cylinder, head, sector.
 #[test]
 fn floppies() {
     boots("-drive if=floppy,format=raw,file=FILE");
 }
 
-/// No BIOS is left to switch them off.
+/// The kernel cannot ask the BIOS to stop the motor, so the loader does.
 #[test]
-fn the_floppys_motor_is_off() {
-    const OUTPUT: &str = "i /1bx 0x3f2"; // the drive controller's register
+fn the_floppy_motor_is_off() {
+    const OUTPUT: &str = "i /1bx 0x3f2"; // the digital output register
     const MOTORS: u8 = 0xf0;
     let disk = Disk::of("seed");
     let floppy = format!("if=floppy,format=raw,file={}", disk.path.display());
     let mut machine = Machine::start(&["-drive", &floppy]).expect("QEMU starts");
-    let screen = machine.wait_for_halt(LONG).expect("it comes to rest");
+    let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
     assert_eq!(screen.row(0), "Hello World!", "{screen}");
-    let said = machine.command(OUTPUT).expect("QEMU reads a port");
-    let value = said.trim().rsplit("0x").next();
+    let reply = machine.command(OUTPUT).expect("QEMU reads a port");
+    let value = reply.trim().rsplit("0x").next();
     let value = value.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-    let value = value.unwrap_or_else(|| panic!("{said}"));
+    let value = value.unwrap_or_else(|| panic!("{reply}"));
     assert_eq!(value & MOTORS, 0, "{value:#x}");
 }
 
-/// Boots an image with one sector that cannot be read, from a drive that these
-/// arguments make of it; the loader says that it could not be read, and not
-/// that something else was there.
+/// Boots an image with one sector that cannot be read; `device` is QEMU's arguments
+/// for the drive. Asserts that the loader reports this error.
 fn cannot_read(device: &str, sector: usize, sentence: &str) {
     let disk = Disk::of("seed");
     let drive = format!(
@@ -105,12 +105,13 @@ fn cannot_read(device: &str, sector: usize, sentence: &str) {
     let arguments: Vec<&str> = arguments.into_iter().chain(device.split(' ')).collect();
     let mut machine = Machine::start(&arguments).expect("QEMU starts");
     println!("{device}, sector {sector}");
-    says(&mut machine, sentence);
+    assert_shows(&mut machine, sentence);
     let case = format!("{device}: sector {sector} cannot be read");
     row(&case, sentence, sentence, "QEMU");
 }
 
-/// The same for a sector of stage 2 and one of the kernel.
+/// Asserts that a read error is reported, in stage 2 and in the kernel; not wrong
+/// data.
 fn cannot_read_sectors(device: &str) {
     let kernel = field(&image("seed"), KERNEL_SECTOR) + 1;
     cannot_read(device, 2, "E1 disk read");
@@ -127,14 +128,14 @@ fn read_errors_of_hard_disks() {
 
 #[test]
 fn read_errors_of_scsi() {
-    // On am53c974 SeaBIOS itself waits for the missing bytes without end.
+    // Not am53c974: there, SeaBIOS itself waits forever for the missing bytes.
     for adapter in ["virtio-scsi-pci", "lsi53c895a", "mptsas1068"] {
         cannot_read_sectors(&format!("-device {adapter} -device scsi-hd,drive=d"));
     }
 }
 
-/// SeaBIOS does not look whether these could read: it says that all is well,
-/// and the sums have to tell.
+/// With these adapters, SeaBIOS ignores read errors and reports success. The
+/// checksums detect the wrong data.
 #[test]
 fn read_errors_that_the_bios_hides() {
     let kernel = field(&image("seed"), KERNEL_SECTOR) + 1;
@@ -155,21 +156,22 @@ fn read_errors_of_usb_sticks() {
 #[test]
 fn a_floppy_on_bochs() {
     let mut bytes = image("release/siso_os");
-    bytes.resize(2880 * 512, 0); // Bochs tells floppies by their size
+    bytes.resize(2880 * 512, 0); // Bochs recognizes floppies by their size
     let disk = Disk::new(&bytes);
     let floppy = format!(
         "floppya: 1_44={}, status=inserted\nboot: floppy",
         disk.path.display()
     );
-    let nothing = Disk::new(&[0; 1 << 20]);
-    let seen = bochs::boot(&nothing.path, &floppy, |serial| {
+    let empty = Disk::new(&[0; 1 << 20]);
+    let seen = bochs::boot(&empty.path, &floppy, |serial| {
         serial.contains("MiB of memory")
     });
     assert_eq!(seen.screen.row(0), "Hello World!", "{}", seen.screen);
     assert!(seen.serial.contains("drive 00"), "{}", seen.serial);
 }
 
-/// `make iso` wraps the image for a CD-ROM: El Torito, which plays a hard disk.
+/// `make iso` makes a CD-ROM that contains the image: El Torito, with hard disk
+/// emulation.
 #[test]
 fn cd_roms() {
     let folder = Folder::new();
@@ -193,21 +195,21 @@ fn cd_roms() {
     boots_file("-machine q35 -cdrom FILE", &file);
 }
 
-/// Our first disk is damaged; the BIOS goes on to the second after a key, or
-/// after half a minute without one.
+/// The first disk is damaged. The BIOS boots the second one after a key, or after
+/// 30 seconds without a key.
 #[test]
 fn the_next_device_after_an_error() {
     let mut damaged = image("release/siso_os");
     damaged[3 * 512] ^= 1;
     let (first, second) = (Disk::new(&damaged), Disk::of("seed"));
-    // For SeaBIOS all hard disks together are one boot device.
+    // To SeaBIOS, all hard disks are a single boot device, so the first is a floppy.
     let floppy = format!("if=floppy,format=raw,file={}", first.path.display());
     let hard_disk = format!("if=ide,format=raw,file={}", second.path.display());
     for key in [true, false] {
         let arguments = ["-boot", "order=ac", "-drive", &floppy, "-drive", &hard_disk];
         let mut machine = Machine::start(&arguments).expect("QEMU starts");
-        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
-        assert!(said, "{}", machine.serial());
+        let shown = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
+        assert!(shown, "{}", machine.serial());
         if key {
             machine.command("sendkey spc").expect("QEMU takes a key");
         }
@@ -215,13 +217,13 @@ fn the_next_device_after_an_error() {
         assert!(booted, "key {key}: {}", machine.serial());
         let screen = machine
             .wait_for_halt(LONG)
-            .expect("the second disk's kernel rests");
+            .expect("the second disk's kernel halts");
         assert_eq!(screen.row(0), "Hello World!", "{screen}");
     }
 }
 
-/// The half minute ends without a key, too, where no interrupt ever comes: the
-/// guest's clock runs ahead of ours.
+/// The 30 seconds end even if there are no timer interrupts. The guest's clock runs
+/// faster than real time.
 #[test]
 fn the_next_device_without_a_timer() {
     let mut damaged = image("release/siso_os");
@@ -238,8 +240,8 @@ fn the_next_device_without_a_timer() {
             "-rtc",
             "clock=vm",
         ]);
-        let said = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
-        assert!(said, "{}", machine.serial());
+        let shown = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));
+        assert!(shown, "{}", machine.serial());
         let start = Instant::now();
         loop {
             let screen = machine.screen().expect("QEMU shows its screen");
@@ -248,6 +250,7 @@ fn the_next_device_without_a_timer() {
             }
             assert!(start.elapsed() < LONG, "{chips}: {screen}");
         }
-        row(chips, "the next device", "the next device", "QEMU");
+        let case = format!("damaged disk, no key, -machine {chips}");
+        row(&case, "the next device", "the next device", "QEMU");
     }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// A disk that plays a BIOS, and boots another disk with it.
+/// A disk with a program that acts as a BIOS and boots another disk.
 pub struct BadBios {
     bytes: Vec<u8>,
 }
@@ -17,7 +17,7 @@ struct Program {
     symbols: HashMap<String, usize>,
 }
 
-/// The assembled program; it is the same for all.
+/// The assembled program, without settings.
 fn program() -> &'static Program {
     static PROGRAM: OnceLock<Program> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -49,14 +49,14 @@ fn program() -> &'static Program {
             Some((words.nth(1)?.to_string(), value))
         };
         Program {
-            bytes: fs::read(file("bin")).expect("it was made just now"),
+            bytes: fs::read(file("bin")).expect("the linker wrote it"),
             symbols: listing.lines().filter_map(symbol).collect(),
         }
     })
 }
 
 impl BadBios {
-    /// One that behaves but for these settings.
+    /// A good BIOS, except for these settings.
     pub fn new(settings: &[(&str, u32)]) -> Self {
         let mut bios = BadBios {
             bytes: program().bytes.clone(),
@@ -67,35 +67,41 @@ impl BadBios {
         bios
     }
 
-    /// Fills a setting: 16 bits, or 32 for those of the loop.
+    /// Changes a setting, which has 16 bits, or 32 if it is a bit or a sector.
     pub fn set(&mut self, name: &str, value: u32) {
         let at = *program()
             .symbols
             .get(name)
             .unwrap_or_else(|| panic!("no setting {name}"));
-        let long = ["loop_first", "loop_end", "mutant_proof", "mutant_elf"].contains(&name);
-        let width = if long { 4 } else { 2 };
+        let long = [
+            "loop_first",
+            "loop_end",
+            "mutant_checksums",
+            "mutant_proof",
+            "mutant_elf",
+        ];
+        let width = if long.contains(&name) { 4 } else { 2 };
         self.bytes[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
     }
 
-    /// Fills the table: entries of E820, or numbers of bits.
+    /// Fills the table with entries of E820, or with bit numbers.
     pub fn set_table(&mut self, bytes: &[u8]) {
         let at = program().symbols["table"];
         self.bytes[at..][..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Puts more bytes on the disk, behind the program.
+    /// Adds bytes to the disk, after the program.
     pub fn append(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }
 
-    /// How many bytes the table has room for.
+    /// The size of the table in bytes.
     pub fn table_bytes() -> usize {
         program().bytes.len() - program().symbols["table"]
     }
 
-    /// Boots a disk under this BIOS, with more arguments for QEMU. The report
-    /// of a loop goes to `report` in the folder.
+    /// Boots a disk with this BIOS, with more arguments for QEMU. A loop writes its
+    /// outcomes to the file `report` in the folder.
     pub fn boot(&self, disk: &Disk, report: &Folder, arguments: &[&str]) -> (Machine, Disk) {
         let bios = Disk::new(&self.bytes);
         let drive = |index: u32, disk: &Disk| {

@@ -50,7 +50,7 @@ pub fn boot(image: &Path, options: &str, done: impl Fn(&str) -> bool) -> Seen {
         .stderr(Stdio::null())
         .spawn()
         .expect("Bochs starts; `make doctor` shows how to install it");
-    tell(&mut child, "c");
+    send(&mut child, "c");
     let read = || {
         let bytes = fs::read(file("serial")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).replace('\r', "")
@@ -70,11 +70,11 @@ pub fn boot(image: &Path, options: &str, done: impl Fn(&str) -> bool) -> Seen {
         read()
     );
     let text = file("text");
-    tell(
+    send(
         &mut child,
         &format!("writemem \"{}\" 0xb8000 4000", text.display()),
     );
-    tell(&mut child, "quit");
+    send(&mut child, "quit");
     let status = child.wait().expect("Bochs can be waited for");
     let screen = fs::read(&text);
     let screen = screen.unwrap_or_else(|error| panic!("{status}, {error}: {}", read()));
@@ -84,7 +84,7 @@ pub fn boot(image: &Path, options: &str, done: impl Fn(&str) -> bool) -> Seen {
     }
 }
 
-fn tell(child: &mut Child, command: &str) {
+fn send(child: &mut Child, command: &str) {
     let stdin = child.stdin.as_mut().expect("stdin is a pipe");
     let _ = writeln!(stdin, "{command}"); // if Bochs has ended, the dump is missing
 }

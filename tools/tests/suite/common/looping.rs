@@ -61,8 +61,8 @@ pub fn run_and_inspect(
     }
 }
 
-/// Watches one QEMU. Returns the outcomes of the boots in which the loader gave
-/// up, and the outcome of the last boot if it was another one.
+/// Watches one QEMU. Returns the outcomes of the boots that returned to the BIOS,
+/// and the outcome of the last boot if it did not.
 fn watch(machine: &mut Machine, folder: &Folder, hang: Duration) -> (Vec<String>, Option<String>) {
     let report = || fs::read_to_string(folder.0.join("report")).unwrap_or_default();
     let (mut length, mut since) = (0, Instant::now());

@@ -118,9 +118,10 @@ pub fn row(case: &str, expected: &str, seen: &str, emulator: &str) {
     println!("| {case} | {expected} | {seen} | {emulator} |");
 }
 
-/// An ELF file of these segments: flags, virtual and physical address, size in
-/// memory, of which at most 1 KiB is in the file. The entry point is the first
-/// executable segment. The kernel resets the machine, whatever its entry point.
+/// An ELF file with these segments: flags, virtual and physical address, size in
+/// memory. At most 1 KiB of each is in the file. The entry point is the start of the
+/// first executable segment. The kernel resets the machine, even if the entry point
+/// is changed.
 pub fn kernel_that_resets(segments: &[(u32, u64, u64, u64)]) -> Vec<u8> {
     const UD2: [u8; 2] = [0x0f, 0x0b]; // without an interrupt table: a triple fault
     let entry = segments
@@ -164,11 +165,11 @@ pub fn image(name: &str) -> Vec<u8> {
 
 /// The image of a kernel without a manifest, options or boot modules.
 pub fn plain(kernel: &Kernel) -> Image {
-    Image::new(kernel, &Manifest::default(), &Options::default()).expect("there is room for all")
+    Image::new(kernel, &Manifest::default(), &Options::default()).expect("everything fits")
 }
 
 /// Boots a self-checking test kernel; returns its serial output. The memory is
-/// full of garbage, as after a warm start, so any zeros come from the loader.
+/// full of garbage, as after a warm start, so all zeros come from the loader.
 pub fn passes_in_garbage(name: &str) -> String {
     let folder = Folder::new();
     let garbage = folder.0.join("garbage");
@@ -209,7 +210,7 @@ pub fn passes_with(name: &str, disk: &Disk, arguments: &[&str]) -> String {
 /// all show this error.
 pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     let mut machine = disk.boot(arguments);
-    says(&mut machine, sentence);
+    assert_shows(&mut machine, sentence);
     let screen = machine.screen().expect("QEMU shows its screen");
     // Stage 1 prints below the BIOS's text.
     if !sentence.starts_with("E1") && !sentence.starts_with("E2") {
@@ -228,19 +229,19 @@ pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
 }
 
 /// The loader's last error: a code, then a sentence. Other lines may follow it.
-pub fn refusal(serial: &str) -> Option<&str> {
-    let is_refusal = |line: &&str| {
+pub fn last_error(serial: &str) -> Option<&str> {
+    let is_error = |line: &&str| {
         let code = line
             .strip_prefix('E')
             .and_then(|line| line.split(' ').next());
         code.is_some_and(|code| code.parse::<u32>().is_ok())
     };
-    serial.lines().rev().find(is_refusal)
+    serial.lines().rev().find(is_error)
 }
 
-/// Waits until screen, serial line and port 0xE9 show this, at the start of a
-/// line.
-pub fn says(machine: &mut Machine, sentence: &str) {
+/// Waits until the serial line, port 0xE9 and the screen show this. On the screen,
+/// it is at the start of a line.
+pub fn assert_shows(machine: &mut Machine, sentence: &str) {
     let serial = machine.wait_for_serial(LONG, |serial| serial.contains(sentence));
     assert!(serial, "{sentence}; serial: {}", machine.serial());
     assert!(

@@ -58,7 +58,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Walks the table at `address`, whose index is at bit `shift` of a virtual
-    /// address; `rights` are those that the levels above permit.
+    /// address. `rights` are the rights that the levels above permit.
     fn table(&mut self, address: u64, shift: u32, base: u64, rights: u64) {
         for (index, entry) in (0u64..).zip(self.read(address)) {
             if entry & PRESENT == 0 {
