@@ -140,8 +140,7 @@ loop_list:      .word   0       # the numbers are indexes of a table of bits
 mutants:        .word   0       # flip no bits: in boot n, the nth group of four
                                 # sectors after this program replaces sectors 0
                                 # and 1,
-mutant_checksums:               # this one (also known as mutant_proof),
-mutant_proof:   .long   0
+mutant_checksums: .long 0       # this one,
 mutant_elf:     .long   0       # and this one of the image
 
         .balign 4

@@ -271,7 +271,7 @@ impl Mutants {
         let image = plain(&Kernel::parse(&file, false).expect("the kernel is valid")).bytes;
         let mut bios = BadBios::new(&[
             ("mutants", 1),
-            ("mutant_proof", field(&image, CHECKSUMS_SECTOR) as u32),
+            ("mutant_checksums", field(&image, CHECKSUMS_SECTOR) as u32),
             ("mutant_elf", field(&image, KERNEL_SECTOR) as u32),
             ("e820_mode", 1),
             ("e820_count", MEMORY.len() as u32),

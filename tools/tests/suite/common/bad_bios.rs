@@ -73,13 +73,7 @@ impl BadBios {
             .symbols
             .get(name)
             .unwrap_or_else(|| panic!("no setting {name}"));
-        let long = [
-            "loop_first",
-            "loop_end",
-            "mutant_checksums",
-            "mutant_proof",
-            "mutant_elf",
-        ];
+        let long = ["loop_first", "loop_end", "mutant_checksums", "mutant_elf"];
         let width = if long.contains(&name) { 4 } else { 2 };
         self.bytes[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
     }
