@@ -3,7 +3,8 @@
 # Mode:      16-bit real mode
 # Called by: the BIOS at 0000:7C00 (or 07C0:0000), DL = boot drive
 # Provides:  disk_read, print, serial_init, die_wait: stage 2 calls them, too;
-#            boot_drive, serial_status; stage1_end, stage2_checksum_end (build)
+#            boot_drive, serial_status; stage1_end, stage2_checksum_end (build);
+#            tries_left (tests)
 # Next:      stage2.s
 #
 # Sector 0 is also the master boot record (MBR). Bytes 0x03 to 0x59 are where a
@@ -40,6 +41,7 @@ serial_status:                          # the port to poll; 0: no serial line
         .word   COM1_LSR
 serial_setup:                           # 115,200 baud: see serial_init
         .byte   LCR_DLAB | LCR_8N1, 1, 0, LCR_8N1, MCR_DTR | MCR_RTS | MCR_OUT2
+        .globl  tries_left
 tries_left:
         .byte   READ_TRIES
         .org    stage1 + 0x5a

@@ -16,9 +16,12 @@ use std::time::Duration;
 /// A kernel that resets the machine, so that a boot is detected.
 const KERNEL: &str = "triple_fault";
 
-/// Flips these bits of the image, one at a time.
+/// Flips these bits of the image, one at a time. Stage 1 reads stage 2 once, not
+/// four times: the bit is flipped in every read.
 fn flip(bits: &[u32], hang: Duration) -> Outcomes {
-    let disk = Disk::of(KERNEL);
+    let mut bytes = image(KERNEL);
+    bytes[(TRIES_LEFT - STAGE1_BASE) as usize] = 1;
+    let disk = Disk::new(&bytes);
     let mut outcomes = Outcomes::new();
     let capacity = BadBios::table_bytes() / 4;
     for bits in bits.chunks(capacity) {
