@@ -75,7 +75,7 @@ test: setup lint kernels        ## run all tests: boot every kernel and check it
 	tools/host-cargo test -- --include-ignored $(threads) $(skip)
 	HOST_CRATE=bench tools/host-cargo test
 
-faults: setup kernels           ## run the long fault tests, print a table (30 minutes)
+faults: setup kernels           ## run the fault tests at full length, print a table
 	@tools/faults --include-ignored $(threads) $(skip)
 
 lint: kernel                    ## check formatting and lints

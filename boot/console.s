@@ -3,7 +3,7 @@
 # Mode:      64-bit long mode
 # Called by: every file from here on
 # Provides:  put, put_char, put_hex, put_decimal, flush, die
-# Next:      bios.s, which takes a text to stage 1's `print`; then header.s
+# Next:      bios.s, which takes a string to stage 1's `print`; then header.s
 #
 # What is put is collected, and `flush` shows it: one BIOS call for a line
 # instead of one for each piece of it.

@@ -20,7 +20,7 @@
 #
 # Clobbers:  EAX, ECX, EDI
 #
-# One entry a level: the first 2 MiB are mapped to themselves, so the code that
+# One entry per level: the first 2 MiB are mapped to themselves, so the code that
 # switches paging on goes on at the same address. allocate.s maps more later
 # (identity_grow), and the kernel never sees these tables.
 # ANCHOR: identity
