@@ -39,7 +39,7 @@ threads := --test-threads $(shell expr 1 + `getconf _NPROCESSORS_ONLN || echo 1`
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new test faults lint debug gdb disasm size bench screenshot doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test faults lint debug gdb disasm size bench screenshot doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
 run screenshot: needs := run
@@ -67,8 +67,10 @@ iso: setup $(kernel)            ## build a bootable CD image: ISO=path
 new: setup                      ## create a new kernel next to this folder: NAME=name
 	@test -n "$$NAME" || { echo "NAME is missing, as in: make new NAME=my_kernel" >&2; exit 1; }
 	@case "$$NAME" in */*) ;; *) NAME="../$$NAME" ;; esac; $(siso) new "$$NAME"
-	@command -v siso-image >/dev/null || \
-	    echo "First install siso-image, once: cargo install --path tools"
+	@command -v siso-image >/dev/null || echo "First install siso-image, once: make install"
+
+install: setup                  ## install siso-image for other kernels, in ~/.cargo/bin
+	tools/host-cargo install
 
 test: setup lint kernels        ## run all tests: boot every kernel and check it
 	cargo test

@@ -41,11 +41,9 @@ const BOOT_FILES: [&str; 20] = [
 fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap());
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
-    let top = manifest
-        .ancestors()
-        .find(|dir| dir.join("boot/boot.ld").exists())
-        .expect("boot/ is next to build.rs");
-    let boot = top.join("boot");
+    // In tools/, it is a symbolic link.
+    let boot = manifest.join("boot");
+    let boot = boot.canonicalize().expect("boot/ is next to Cargo.toml");
     println!("cargo::rerun-if-changed={}", boot.display());
 
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
@@ -73,8 +71,11 @@ fn main() {
                 .iter()
                 .map(|name| boot.join(name).with_extension("s")),
         );
-    let objects = build.compile_intermediates();
-    let compiler = build.get_compiler();
+    let (compiler, objects) = match (build.try_get_compiler(), build.try_compile_intermediates()) {
+        (Ok(compiler), Ok(objects)) => (compiler, objects),
+        (Err(error), _) => fail(&format!("{error}; {NEEDED}")),
+        (_, Err(error)) => fail(&error.to_string()),
+    };
 
     let elf = out.join("loader.elf");
     let bin = out.join("loader.bin");
@@ -94,10 +95,9 @@ fn refuse_host_flags() {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     for flag in ["target-cpu", "target-feature"] {
         if flags.contains(flag) {
-            println!(
-                "cargo::error=RUSTFLAGS sets {flag}, which must not be set for the kernel; unset RUSTFLAGS"
-            );
-            std::process::exit(1);
+            fail(&format!(
+                "RUSTFLAGS sets {flag}, which must not be set for the kernel; unset RUSTFLAGS"
+            ));
         }
     }
 }
@@ -115,10 +115,10 @@ fn check_layout(path: &Path) {
         let words = value.split(|c: char| !c.is_alphanumeric() && c != '_');
         for word in words.filter(|word| word.starts_with(|c: char| c.is_alphabetic())) {
             if !known.contains(&word) {
-                println!(
-                    "cargo::error=layout.inc: {} uses {word} before its definition",
+                fail(&format!(
+                    "layout.inc: {} uses {word} before its definition",
                     name.trim()
-                );
+                ));
             }
         }
         known.push(name.trim());
@@ -182,16 +182,21 @@ fn constants(symbols: &[(String, u64)]) -> String {
 fn run(command: &mut Command) -> String {
     match command.output() {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into(),
-        Ok(output) => {
-            for line in String::from_utf8_lossy(&output.stderr).lines() {
-                println!("cargo::error={line}");
-            }
-            std::process::exit(1);
-        }
-        Err(error) => {
-            let program = command.get_program().to_string_lossy();
-            println!("cargo::error={program}: {error}; `make doctor` shows how to install it");
-            std::process::exit(1);
-        }
+        Ok(output) => fail(&String::from_utf8_lossy(&output.stderr)),
+        Err(error) => fail(&format!(
+            "{}: {error}; {NEEDED}",
+            command.get_program().to_string_lossy()
+        )),
     }
+}
+
+const NEEDED: &str = "the loader needs a C compiler, as and ld of GNU for x86-64 \
+                      (on Debian: apt install gcc, or gcc-x86-64-linux-gnu)";
+
+/// Fails the build with a message.
+fn fail(message: &str) -> ! {
+    for line in message.lines() {
+        println!("cargo::error={line}");
+    }
+    std::process::exit(1);
 }

@@ -1,10 +1,10 @@
 //! Boots a disk in QEMU and counts the executed instructions, with `plugin.c`.
 
 use crate::tools;
-use siso_image::qemu::{Machine, program};
+use siso_image::qemu::{self, Machine, Scratch, not_started};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -105,7 +105,6 @@ impl Counts {
 
 /// QEMU with the plugin.
 pub struct Counter {
-    folder: PathBuf,
     plugin: PathBuf,
 }
 
@@ -121,21 +120,19 @@ impl Counter {
                 .arg("-o")
                 .arg(&plugin),
         )?;
-        Ok(Counter {
-            folder: folder.into(),
-            plugin,
-        })
+        Ok(Counter { plugin })
     }
 
     /// Boots a disk and counts until the CPU reaches `entry`.
     pub fn boot(&self, disk: &Path, entry: u64) -> Result<Counts, String> {
-        let out = self.folder.join("counts");
-        let errors = self.folder.join("stderr");
-        let _ = std::fs::remove_file(&out); // left from the previous boot
+        let mut scratch = Scratch::new().map_err(|error| error.to_string())?;
+        let out = scratch.path().join("counts");
+        let errors = scratch.path().join("stderr");
         let stderr = std::fs::File::create(&errors).map_err(|error| error.to_string())?;
-        let mut child = Command::new(program())
+        let mut command = qemu::command();
+        command
             .args(MACHINE)
-            .args(Machine::disk(disk))
+            .args(qemu::disk(disk))
             .arg("-plugin")
             .arg(format!(
                 "{},entry={entry:#x},out={}",
@@ -144,9 +141,10 @@ impl Counter {
             ))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .map_err(|error| format!("{}: {error}", program()))?;
+            .stderr(stderr);
+        let mut child = scratch
+            .spawn(&mut command)
+            .map_err(|error| not_started(&error))?;
         let start = Instant::now();
         let status = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
@@ -175,11 +173,11 @@ impl Counter {
 /// The versions of QEMU and SeaBIOS. The firmware prints its version to a debug
 /// port. This takes a separate boot, because the port adds instructions.
 pub fn versions(disk: &Path, folder: &Path) -> Result<String, String> {
-    let qemu = tools::run(Command::new(program()).arg("--version"))?;
+    let qemu = tools::run(qemu::command().arg("--version"))?;
     let qemu = qemu.lines().next().unwrap_or_default();
     let log = folder.join("firmware");
     let mut machine = Machine::start(
-        &Machine::disk(disk)
+        &qemu::disk(disk)
             .into_iter()
             .chain([
                 "-chardev".into(),
@@ -189,7 +187,7 @@ pub fn versions(disk: &Path, folder: &Path) -> Result<String, String> {
             ])
             .collect::<Vec<String>>(),
     )
-    .map_err(|error| format!("{}: {error}", program()))?;
+    .map_err(|error| not_started(&error))?;
     let start = Instant::now();
     while start.elapsed() < BOOT_LIMIT {
         let text = std::fs::read_to_string(&log).unwrap_or_default();

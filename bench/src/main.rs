@@ -18,21 +18,16 @@ mod tools;
 
 use boots::{Boot, Contender, SIZES};
 use budgets::Budgets;
+use clap::builder::RangedU64ValueParser;
+use clap::{Arg, ArgAction};
 use count::Counter;
 use siso_image::elf::Kernel;
 use siso_image::image::{self, Image};
 use siso_image::manifest::Manifest;
-use siso_image::{LOADER, SECTOR, qemu};
+use siso_image::qemu::Scratch;
+use siso_image::{LOADER, SECTOR};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs};
-
-const USAGE: &str = "\
-usage: bench [--peers] [--docs] [--runs NUMBER]
-
-  --peers  also build and measure the crate bootloader 0.9
-  --docs   write the tables to docs/speed.md and the plot to docs/speed.svg
-  --runs   how many times to boot and build everything (default: 3)";
 
 /// The command-line options.
 struct Options {
@@ -42,12 +37,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let done = options(env::args().skip(1)).and_then(|options| {
-        let folder = qemu::temporary_folder().map_err(|error| error.to_string())?;
-        let done = bench(&options, &folder);
-        let _ = fs::remove_dir_all(folder); // temporary, so a failure is harmless
-        done
-    });
+    let options = options();
+    let done = Scratch::new()
+        .map_err(|error| error.to_string())
+        .and_then(|scratch| bench(&options, scratch.path()));
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -58,24 +51,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options {
-        peers: false,
-        docs: false,
-        runs: 3,
+fn options() -> Options {
+    let flag = |name: &'static str, help: &'static str| {
+        let flag = Arg::new(name).long(name).action(ArgAction::SetTrue);
+        flag.help(help)
     };
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--peers" => options.peers = true,
-            "--docs" => options.docs = true,
-            "--runs" => {
-                let number = args.next().and_then(|number| number.parse().ok());
-                options.runs = number.filter(|&runs| runs > 0).ok_or(USAGE)?;
-            }
-            _ => return Err(format!("unknown argument '{arg}'\n{USAGE}")),
-        }
+    let matches = clap::Command::new("bench")
+        .about("Measures the cost of booting")
+        .arg(flag(
+            "peers",
+            "Also build and measure the crate bootloader 0.9",
+        ))
+        .arg(flag("docs", "Write the tables and the plot to docs/"))
+        .arg(
+            Arg::new("runs")
+                .long("runs")
+                .value_name("NUMBER")
+                .default_value("3")
+                .value_parser(RangedU64ValueParser::<usize>::new().range(1..))
+                .help("How many times to boot and build everything"),
+        )
+        .get_matches();
+    Options {
+        peers: matches.get_flag("peers"),
+        docs: matches.get_flag("docs"),
+        runs: *matches.get_one("runs").expect("there is a default"),
     }
-    Ok(options)
 }
 
 /// Measures everything; false if a budget is not met.
@@ -116,7 +117,7 @@ fn bench(options: &Options, folder: &Path) -> Result<bool, String> {
     report.add("services", &boots::services(&contenders[1]))?;
     let kernels = [("`examples/hello.rs`", &*hello), ("our kernel", &kernel)];
     report.add("disk", &sizes::disk(kernels)?)?;
-    let (used, marked) = (sizes::low_memory(), sizes::marked(&small, folder)?);
+    let (used, marked) = (sizes::low_memory(), sizes::marked(&small)?);
     report.add("memory", &format!("{used}\n{marked}"))?;
 
     let debug = DebugKernel::measure(&debug, folder, &counter)?;
@@ -230,11 +231,12 @@ impl DebugKernel {
 mod tests {
     use super::*;
     use count::Caller;
+    use std::fs;
 
     /// A boot sector whose instructions can be counted by hand.
     #[test]
     fn a_known_boot_sector_is_counted_correctly() {
-        let folder = qemu::temporary_folder().expect("temporary files can be made");
+        let scratch = Scratch::new().expect("temporary files can be made");
         let mut sector = vec![
             0xb9, 0x05, 0x00, // mov $5, %cx           1
             0xe2, 0xfe, //       loop .                5
@@ -246,11 +248,10 @@ mod tests {
         sector.resize(510, 0);
         sector.extend([0x55, 0xaa]);
         sector.resize(1 << 20, 0);
-        let disk = folder.join("disk.img");
+        let disk = scratch.path().join("disk.img");
         fs::write(&disk, &sector).expect("the disk can be written");
-        let counter = Counter::new(&folder).expect("the plugin compiles");
+        let counter = Counter::new(scratch.path()).expect("the plugin compiles");
         let counts = counter.boot(&disk, 0x500).expect("the disk boots");
-        let _ = fs::remove_dir_all(folder);
 
         assert_eq!(counts.own, 10);
         assert_eq!(counts.elsewhere, 0);

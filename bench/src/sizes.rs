@@ -7,7 +7,7 @@ use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
 use siso_image::layout::*;
 use siso_image::manifest::Manifest;
-use siso_image::qemu::Machine;
+use siso_image::qemu::{self, Machine};
 use siso_image::{LOADER, LOADER_ELF};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -164,19 +164,18 @@ pub fn low_memory() -> String {
 
 /// A table of the memory marked as in use when a kernel of 8 KiB starts, from its
 /// boot info.
-pub fn marked(disk: &Path, folder: &Path) -> Result<String, String> {
+pub fn marked(disk: &Path) -> Result<String, String> {
     let about = |error: std::io::Error| format!("{}: {error}", disk.display());
-    let mut arguments = Machine::disk(disk).to_vec();
+    let mut arguments = qemu::disk(disk).to_vec();
     arguments.extend(["-m".into(), "512".into()]);
     let mut machine = Machine::start(&arguments).map_err(about)?;
     machine
         .wait_for_halt(Duration::from_secs(120))
         .map_err(|failure| failure.to_string())?;
     let info = machine.register("RDI").map_err(about)?;
-    let file = folder.join("info");
-    let command = format!("memsave {info:#x} {INFO_END} \"{}\"", file.display());
-    machine.command(&command).map_err(about)?;
-    let bytes = tools::read(&file)?;
+    let bytes = machine
+        .virtual_memory(info, INFO_END as usize)
+        .map_err(about)?;
     let number = |at: u64| {
         let bytes = &bytes[at as usize..][..8];
         bytes.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))

@@ -2,26 +2,24 @@
 //! image.
 //!
 //! The loader's bytes are embedded in this crate, so it needs no other files.
-//! The data flow: [`elf`] reads and checks the kernel, and [`relocate`] relocates
-//! it if it is position-independent; [`manifest`] reads the requests in its
-//! `Cargo.toml`, and [`address_space`] chooses virtual addresses; [`image`] lays
-//! out the disk with [`checksum`] and [`disk`], and [`output`] writes the file;
-//! [`run`] and [`test`] boot it in [`qemu`], and `usb` writes it to a USB stick.
-//! [`new`] creates a new kernel.
+//! The data flow: [`elf`] reads and checks the kernel; [`manifest`] reads the
+//! requests in its `Cargo.toml`, and [`address_space`] chooses virtual addresses;
+//! [`image`] lays out the disk with [`checksum`] and [`disk`], and [`output`] writes
+//! the file; [`run`] and [`test`] boot it in [`qemu`], and `usb` writes it to a USB
+//! stick. `new` creates a new kernel.
 
 pub mod address_space;
 pub mod checksum;
 pub mod disk;
 pub mod elf;
 pub mod image;
-mod json;
 pub mod manifest;
 #[cfg(feature = "new")]
 pub mod new;
 pub mod output;
 pub mod qemu;
-pub mod relocate;
 pub mod run;
+pub mod size;
 pub mod test;
 #[cfg(target_os = "linux")]
 pub mod usb;

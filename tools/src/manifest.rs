@@ -4,7 +4,7 @@
 //! Cargo itself reads the file (`cargo metadata`), so that it is interpreted in
 //! the same way.
 
-use crate::json::Json;
+use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -87,29 +87,23 @@ impl Manifest {
             let message = String::from_utf8_lossy(&output.stderr);
             return Err(about(message.trim().into()));
         }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let metadata =
-            Json::parse(&text).ok_or(about("the output of cargo metadata is not JSON".into()))?;
-        let is_it = |package: &&Json| {
-            let manifest = package.get("manifest_path").and_then(Json::text);
-            manifest.is_some_and(|manifest| Path::new(manifest) == path)
-        };
-        let packages = metadata.get("packages").map(Json::list).unwrap_or_default();
-        let package = packages.iter().find(is_it);
-        let package = package.ok_or(about(
-            "is the manifest of a workspace, not of a package".into(),
-        ))?;
-        let metadata = package.get("metadata").unwrap_or(&Json::Null);
-        Manifest::of(metadata).map_err(about)
+        let metadata: Value = serde_json::from_slice(&output.stdout)
+            .map_err(|error| about(format!("cargo metadata: {error}")))?;
+        let packages = metadata["packages"].as_array().into_iter().flatten();
+        let package = packages
+            .into_iter()
+            .find(|package| package["manifest_path"].as_str().map(Path::new) == Some(&path))
+            .ok_or_else(|| about("is the manifest of a workspace, not of a package".into()))?;
+        Manifest::of(&package["metadata"]).map_err(about)
     }
 
     /// Reads the keys in `[package.metadata]`.
-    fn of(metadata: &Json) -> Result<Manifest, String> {
+    fn of(metadata: &Value) -> Result<Manifest, String> {
         let mut manifest = Manifest::default();
         for table in ["bootloader", "bootimage"] {
             let keys = match metadata.get(table) {
                 None => continue,
-                Some(Json::Object(keys)) => keys,
+                Some(Value::Object(keys)) => keys,
                 Some(_) => return Err(format!("[package.metadata] {table}: must be a table")),
             };
             for (key, value) in keys {
@@ -122,11 +116,12 @@ impl Manifest {
     }
 
     /// Sets one key; the error says what is wrong with it.
-    fn set(&mut self, table: &str, key: &str, value: &Json) -> Result<(), String> {
+    fn set(&mut self, table: &str, key: &str, value: &Value) -> Result<(), String> {
         match (table, key) {
             ("bootloader", "kernel-stack-size") => {
                 self.stack_pages = Some(
-                    number(value)
+                    value
+                        .as_u64()
                         .filter(|&n| n > 0)
                         .ok_or("must be a number of pages")?,
                 );
@@ -139,15 +134,15 @@ impl Manifest {
             ("bootimage", "run-args") => self.run_args = texts(value)?,
             ("bootimage", "test-args") => self.test_args = Some(texts(value)?),
             ("bootimage", "test-success-exit-code") => {
-                let code = number(value).and_then(|code| code.try_into().ok());
+                let code = value.as_u64().and_then(|code| code.try_into().ok());
                 self.test_success_exit_code = code.ok_or("must be an exit status")?;
             }
             ("bootimage", "test-timeout") => {
-                let seconds = number(value).ok_or("must be a number of seconds")?;
+                let seconds = value.as_u64().ok_or("must be a number of seconds")?;
                 self.test_timeout = Duration::from_secs(seconds);
             }
             ("bootimage", "test-no-reboot") => match value {
-                Json::Bool(value) => self.test_no_reboot = *value,
+                Value::Bool(value) => self.test_no_reboot = *value,
                 _ => return Err("must be true or false".into()),
             },
             ("bootimage", key) if IGNORED.contains(&key) => {}
@@ -157,20 +152,10 @@ impl Manifest {
     }
 }
 
-/// A whole number that is not negative.
-fn number(value: &Json) -> Option<u64> {
-    match value {
-        Json::Number(number) if number.fract() == 0.0 && (0.0..1e15).contains(number) => {
-            Some(*number as u64)
-        }
-        _ => None,
-    }
-}
-
 /// A virtual address: a string, because TOML has no unsigned 64-bit numbers.
-fn address(value: &Json) -> Result<u64, &'static str> {
+fn address(value: &Value) -> Result<u64, &'static str> {
     let text = value
-        .text()
+        .as_str()
         .ok_or("must be a string such as \"0x10000000000\"")?;
     let digits = text.replace('_', "");
     let number = match digits.strip_prefix("0x") {
@@ -180,13 +165,11 @@ fn address(value: &Json) -> Result<u64, &'static str> {
     number.map_err(|_| "must be an address such as \"0x10000000000\"")
 }
 
-fn texts(value: &Json) -> Result<Vec<String>, &'static str> {
-    let text = |value: &Json| value.text().map(String::from);
-    match value {
-        Json::List(list) => list.iter().map(text).collect::<Option<_>>(),
-        _ => None,
-    }
-    .ok_or("must be a list of strings")
+fn texts(value: &Value) -> Result<Vec<String>, &'static str> {
+    let text = |value: &Value| value.as_str().map(String::from);
+    let list = value.as_array();
+    list.and_then(|list| list.iter().map(text).collect())
+        .ok_or("must be a list of strings")
 }
 
 #[cfg(test)]
@@ -194,7 +177,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<Manifest, String> {
-        Manifest::of(&Json::parse(text).expect("it is JSON"))
+        Manifest::of(&serde_json::from_str(text).expect("it is JSON"))
     }
 
     #[test]

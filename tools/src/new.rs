@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Files of this project that are copied unchanged except for the kernel's name.
 macro_rules! copied {
-    ($($file:literal)*) => { &[$(($file, include_str!(concat!("../../", $file)))),*] };
+    ($($file:literal)*) => { &[$(($file, include_str!(concat!("../template/", $file)))),*] };
 }
 
 const COPIED: &[(&str, &str)] = copied![
@@ -40,13 +40,13 @@ const COPIED: &[(&str, &str)] = copied![
 /// Files whose contents differ from this project's.
 const OTHERS: &[(&str, &str)] = &[
     (".gitignore", "/target\n"),
-    ("Cargo.toml", include_str!("../template/Cargo.toml")),
-    ("build.rs", include_str!("../template/build.rs")),
+    ("Cargo.toml", include_str!("../template/Cargo.toml.in")),
+    ("build.rs", include_str!("../template/build.rs.in")),
 ];
 
 /// The loader's constants, and the file that uses some of them.
 const LAYOUT: &str = include_str!(env!("LOADER_LAYOUT"));
-const BOOT_INFO: &str = include_str!("../../src/boot_info.rs");
+const BOOT_INFO: &str = include_str!("../template/src/boot_info.rs");
 
 /// Creates a folder with a new kernel, named after the folder.
 pub fn make(folder: &Path) -> Result<(), String> {
@@ -104,7 +104,7 @@ fn named(text: &str, name: &str) -> String {
 
 /// The constants that `boot_info.rs` uses. This project's kernel gets them from
 /// its build script.
-fn layout() -> String {
+pub fn layout() -> String {
     let words: Vec<&str> = BOOT_INFO
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect();

@@ -1,7 +1,9 @@
 //! Writes a file atomically.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// Writes to a temporary file next to `path`, then renames it, so that an error
 /// leaves an existing file unchanged. Symbolic links are followed. Devices and
@@ -13,15 +15,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
             "is not a regular file; `make usb` writes to a device",
         ));
     }
-    let mut name = path
-        .file_name()
-        .ok_or(io::ErrorKind::InvalidInput)?
-        .to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary: PathBuf = path.with_file_name(name);
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary); // it may not even exist
-    }
-    written
+    let folder = match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    // As for any new file, the umask restricts these rights.
+    let mut file = tempfile::Builder::new()
+        .prefix(".siso-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }

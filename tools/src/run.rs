@@ -4,19 +4,23 @@
 //! the terminal. With neither, the kernel runs until it halts, and then its
 //! screen is printed.
 
-use crate::qemu::{Failure, Machine, escaped, program};
+use crate::qemu::{self, Failure, Machine, Scratch, escaped, not_started, program};
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
 /// Boots an image. `flags` are more arguments for QEMU, and take precedence where
 /// they set up the serial line or the terminal. A kernel that exits QEMU with the
 /// exit status `success` has not failed.
-pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
+pub fn run(
+    scratch: &mut Scratch,
+    image: &Path,
+    flags: &[String],
+    success: i32,
+) -> Result<(), String> {
     if display() && window() {
-        return interactive(image, &[], "stdio", flags, success);
+        return interactive(scratch, image, &[], "stdio", flags, success);
     }
     if display() {
         eprintln!("This QEMU cannot open a window (`make doctor` shows what to install).");
@@ -24,14 +28,21 @@ pub fn run(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
     let has = |any: &[&str]| flags.iter().any(|flag| any.contains(&flag.as_str()));
     let terminal = stdin().is_terminal() && stdout().is_terminal();
     if terminal && has(&["-display", "-nographic"]) {
-        return interactive(image, &[], "stdio", flags, success);
+        return interactive(scratch, image, &[], "stdio", flags, success);
     }
     if terminal {
-        return in_terminal(image, flags, success);
+        return in_terminal(scratch, image, flags, success);
     }
     if has(&["-S"]) {
         // A debugger will connect, so there is no time limit.
-        return interactive(image, &["-display", "none"], "stdio", flags, success);
+        return interactive(
+            scratch,
+            image,
+            &["-display", "none"],
+            "stdio",
+            flags,
+            success,
+        );
     }
     headless(image, flags, success)
 }
@@ -47,7 +58,7 @@ fn display() -> bool {
 /// Whether this QEMU can open a window: in most distributions, that needs a
 /// separate package.
 fn window() -> bool {
-    let help = Command::new(program()).args(["-display", "help"]).output();
+    let help = qemu::command().args(["-display", "help"]).output();
     let kinds = help.map(|output| output.stdout).unwrap_or_default();
     let kinds = String::from_utf8_lossy(&kinds);
     kinds
@@ -56,14 +67,19 @@ fn window() -> bool {
 }
 
 /// QEMU draws the screen in the terminal; the serial line is printed afterwards.
-fn in_terminal(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
+fn in_terminal(
+    scratch: &mut Scratch,
+    image: &Path,
+    flags: &[String],
+    success: i32,
+) -> Result<(), String> {
     println!("QEMU will show the screen here. To quit, press Alt+2 and type: quit");
     print!("Press Enter to start. ");
     let _ = stdout().flush(); // the prompt may be late
     let _ = stdin().read_line(&mut String::new()); // any input will do
     let serial = image.with_file_name("serial");
     let to = format!("file:{}", escaped(&serial));
-    let result = interactive(image, &["-display", "curses"], &to, flags, success);
+    let result = interactive(scratch, image, &["-display", "curses"], &to, flags, success);
     if let Ok(output) = fs::read(serial) {
         let output = String::from_utf8_lossy(&output).replace('\r', "");
         println!("Serial line:\n{}", output.trim());
@@ -72,6 +88,7 @@ fn in_terminal(image: &Path, flags: &[String], success: i32) -> Result<(), Strin
 }
 
 fn interactive(
+    scratch: &mut Scratch,
     image: &Path,
     mode: &[&str],
     serial: &str,
@@ -81,7 +98,7 @@ fn interactive(
     let sets_serial = |flag: &String| {
         ["-serial", "-nographic"].contains(&flag.as_str()) || flag.contains("stdio")
     };
-    let mut command = Command::new(program());
+    let mut command = qemu::command();
     command.arg("-no-reboot").args(mode);
     if !flags.iter().any(sets_serial) {
         command.args(["-serial", serial]);
@@ -94,7 +111,10 @@ fn interactive(
     {
         command.args(["-d", "cpu_reset", "-D"]).arg(&log);
     }
-    let status = command.args(Machine::disk(image)).args(flags).status();
+    command.args(qemu::disk(image)).args(flags);
+    let status = scratch
+        .spawn(&mut command)
+        .and_then(|mut child| child.wait());
     let log = fs::read(log).unwrap_or_default();
     let triple_fault = String::from_utf8_lossy(&log).contains("Triple fault");
     match status {
@@ -139,19 +159,11 @@ pub fn screenshot(image: &Path, file: &Path, flags: &[String]) -> Result<(), Str
 }
 
 fn start(image: &Path, flags: &[String]) -> Result<Machine, String> {
-    let arguments: Vec<String> = Machine::disk(image)
+    let arguments: Vec<String> = qemu::disk(image)
         .into_iter()
         .chain(flags.to_vec())
         .collect();
     Machine::start(&arguments).map_err(|error| not_started(&error))
-}
-
-/// The message if QEMU could not be started.
-pub fn not_started(error: &std::io::Error) -> String {
-    format!(
-        "{}: {error}; `make doctor` shows how to install QEMU",
-        program()
-    )
 }
 
 /// How long to wait for the kernel to halt.

@@ -5,11 +5,10 @@
 //! counts as success. The time limit ends a hang; a triple fault ends QEMU.
 
 use crate::manifest::Manifest;
-use crate::qemu::{Machine, RESET, program};
-use crate::run::not_started;
+use crate::qemu::{self, RESET, Scratch, not_started, program};
 use std::io::{self, BufRead, BufReader, Read, Write, stdout};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -47,14 +46,15 @@ pub fn is_test(kernel: &Path) -> bool {
 /// Boots an image and waits for the kernel's exit status. `flags` are more
 /// arguments for QEMU; `limit` overrides the manifest's time limit.
 pub fn run(
+    scratch: &mut Scratch,
     image: &Path,
     manifest: &Manifest,
     limit: Option<Duration>,
     flags: &[String],
 ) -> Result<(), String> {
     let limit = limit.unwrap_or(manifest.test_timeout);
-    let mut command = Command::new(program());
-    command.args(Machine::disk(image));
+    let mut command = qemu::command();
+    command.args(qemu::disk(image));
     if manifest.test_no_reboot {
         command.arg("-no-reboot");
     }
@@ -62,11 +62,12 @@ pub fn run(
         Some(arguments) => command.args(arguments),
         None => command.args(ARGUMENTS),
     };
-    let mut child = command
+    command
         .args(flags)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
+        .stdout(Stdio::piped());
+    let mut child = scratch
+        .spawn(&mut command)
         .map_err(|error| not_started(&error))?;
     let output = child.stdout.take().expect("stdout is piped");
     let printer = thread::spawn(move || print(output));

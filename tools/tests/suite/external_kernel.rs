@@ -1,10 +1,10 @@
 //! Kernels outside of this tree, built and run with Cargo; of this project, they
 //! use only the image builder.
 
-use crate::common::{Folder, top};
+use crate::common::{Folder, path, top};
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Runs Cargo in a folder, with the image builder in PATH and a target folder in
@@ -77,24 +77,52 @@ fn kernel_of_the_series() {
     }
 }
 
-/// The installed `siso-image new` creates a kernel that boots and passes its own
-/// tests; a failing test in it is reported.
+/// Packages the crate in this folder as for crates.io; returns the folder with the
+/// package's files.
+fn package(crate_folder: &str, folder: &Path) -> PathBuf {
+    let path = top().join(crate_folder);
+    let manifest = path.join("Cargo.toml");
+    let arguments = ["package", "--allow-dirty", "--no-verify", "--quiet"];
+    let arguments = [
+        &arguments[..],
+        &["--manifest-path", manifest.to_str().expect("it is UTF-8")],
+    ]
+    .concat();
+    let (output, said) = cargo(folder, "package", &arguments);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+    let packages = top().join("target/package/package");
+    let name = fs::read_to_string(&manifest).expect("the manifest can be read");
+    let name = name.split('"').nth(1).expect("it begins with the name");
+    let file = packages.join(format!("{name}-0.1.0.crate"));
+    let unpacked = Command::new("tar")
+        .arg("-xzf")
+        .arg(&file)
+        .arg("-C")
+        .arg(folder)
+        .status();
+    assert!(unpacked.is_ok_and(|status| status.success()), "{name}");
+    folder.join(format!("{name}-0.1.0"))
+}
+
+/// `siso-image`, installed from its package into an empty folder, with nothing of this
+/// tree nearby, creates a kernel that boots and passes its own tests; a failing test in
+/// it is reported.
 #[test]
 fn new_kernel() {
     let folder = Folder::new();
-    let root = folder.0.join("root");
-    let tools = top().join("tools");
-    let install = [
-        "install", "--locked", "--quiet", "--path", "tools", "--root",
-    ];
-    let root = [&install[..], &[root.to_str().expect("the path is UTF-8")]].concat();
-    // Run at the top of the tree, where Cargo's settings are for the kernel.
-    let (output, said) = cargo(&top(), "install", &root);
-    assert!(output.status.success(), "{}: {said}", tools.display());
+    let package = package("tools", &folder.0);
+    let arguments = [
+        &["install", "--locked", "--quiet", "--debug"][..],
+        &["--path", path(&package), "--root", path(&folder.0)],
+    ]
+    .concat();
+    let (output, said) = cargo(&folder.0, "installed", &arguments);
+    assert!(output.status.success(), "{said}");
 
     let kernel = folder.0.join("my-kernel");
     let new = || {
-        let program = folder.0.join("root/bin/siso-image");
+        let program = folder.0.join("bin/siso-image");
         Command::new(program).arg("new").arg(&kernel).output()
     };
     let output = new().expect("the image builder starts");
@@ -159,4 +187,13 @@ fn invalid_kernel_names() {
         assert!(said.contains("not a valid name for a kernel"), "{said}");
         assert!(!folder.0.join(name).exists());
     }
+}
+
+/// The boot info's crate compiles from its package.
+#[test]
+fn boot_info_package() {
+    let folder = Folder::new();
+    let package = package("tools/boot-info", &folder.0);
+    let (output, said) = cargo(&package, "installed", &["check", "--quiet"]);
+    assert!(output.status.success(), "{said}");
 }

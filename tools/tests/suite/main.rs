@@ -3,22 +3,25 @@
 
 mod assembly;
 mod boot;
-mod builder;
 mod common;
 mod consoles;
 mod damage;
 mod docs;
 mod elf_fuzz;
+mod elf_rules;
 mod examples;
 mod external_kernel;
 mod firmware;
 mod flips;
 mod gdb;
 mod header;
+mod images;
 mod kernels;
 mod machines;
 mod makefile;
+mod manifest;
 mod media;
+mod memory_maps;
 mod modules;
 mod paging;
 mod reproducible;

@@ -1,12 +1,13 @@
 //! The boot modules: a command line and a ramdisk reach the kernel unchanged, or
 //! the loader reports an error.
 
-use crate::common::{Disk, LONG, Random, fails, field, kernel, passes_with};
+use crate::common::{Disk, LONG, Random, fails, field, kernel, passes_with, top};
 use siso_image::SECTOR;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
 use siso_image::layout::KERNEL_SECTOR;
 use siso_image::manifest::Manifest;
+use siso_image::new;
 use std::fs;
 
 const PHYSICAL: u64 = 0x180_0000_0000;
@@ -97,4 +98,18 @@ fn damage() {
 fn no_room() {
     let disk = Disk::new(&image("release/ramdisk", "", ramdisk(12 << 20)));
     fails(&disk, &["-m", "12"], "E13 not enough memory for the kernel");
+}
+
+/// The crate for kernel authors reads the same, and its constants are the loader's.
+#[test]
+fn the_crate_siso_boot_info() {
+    let disk = Disk::new(&image("boot_info", "one two", b"three".to_vec()));
+    let serial = passes_with("boot_info", &disk, &["-m", "64"]);
+    assert!(
+        serial.contains("boot_info: 60 MiB usable, 'one two', Ok(\"three\")"),
+        "{serial}"
+    );
+    let copy = top().join("tools/boot-info/src/layout.rs");
+    let copy = fs::read_to_string(copy).expect("the file can be read");
+    assert_eq!(copy, new::layout(), "copy the loader's constants to it");
 }

@@ -1,10 +1,11 @@
 //! `siso-image test` and `siso-image run`, as Cargo calls them: their output and
 //! exit status.
 
-use crate::common::{Folder, kernel};
+use crate::common::{Folder, LONG, kernel, path};
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 fn siso_image(arguments: &[&str], settings: &[(&str, &str)]) -> (Output, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_siso-image"))
@@ -20,10 +21,6 @@ fn siso_image(arguments: &[&str], settings: &[(&str, &str)]) -> (Output, String)
         .expect("the image builder starts");
     let said = [&output.stdout[..], &output.stderr].concat();
     (output, String::from_utf8_lossy(&said).into_owned())
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("the path is UTF-8")
 }
 
 /// A package whose `Cargo.toml` has these lines after its name.
@@ -218,6 +215,99 @@ fn an_invalid_manifest() {
     assert!(!output.status.success(), "{said}");
     assert!(
         said.contains("is the manifest of a workspace, not of a package"),
+        "{said}"
+    );
+}
+
+/// The processes whose arguments contain this text.
+#[cfg(target_os = "linux")]
+fn processes_with(text: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").expect("/proc can be read").flatten();
+    let arguments = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let arguments = arguments.map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "));
+    arguments.filter(|line| line.contains(text)).collect()
+}
+
+/// However the runner is killed, it leaves neither QEMU nor temporary files.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_runner_leaves_nothing() {
+    let kernel = kernel("never_halts");
+    for command in [&["run"][..], &["run", "-S"], &["test"]] {
+        for signal in ["-INT", "-TERM", "-KILL"] {
+            let folder = Folder::new();
+            let mut runner = Command::new(env!("CARGO_BIN_EXE_siso-image"))
+                .arg(command[0])
+                .arg(&kernel)
+                .args(&command[1..])
+                .env_remove("CARGO_MANIFEST_DIR")
+                .env_remove("DISPLAY")
+                .env_remove("WAYLAND_DISPLAY")
+                .env("TMPDIR", &folder.0)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("the image builder starts");
+            let case = format!("{command:?} {signal}");
+            let runs = || processes_with(path(&folder.0));
+            let has_files =
+                || fs::read_dir(&folder.0).is_ok_and(|mut files| files.next().is_some());
+            let qemu = || runs().iter().any(|line| line.contains("-drive"));
+            assert!(eventually(qemu), "{case}: QEMU does not start");
+            assert!(has_files(), "{case}");
+            let killed = Command::new("kill")
+                .args([signal, &runner.id().to_string()])
+                .status();
+            assert!(killed.is_ok_and(|status| status.success()), "{case}");
+            let status = runner.wait().expect("the runner can be waited for");
+            assert_eq!(status.code(), None, "{case}: a signal ends it");
+            assert!(eventually(|| runs().is_empty()), "{case}: {:?}", runs());
+            assert!(eventually(|| !has_files()), "{case}: files are left");
+        }
+    }
+}
+
+/// Waits until a condition is true; false after a long time.
+fn eventually(condition: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < LONG {
+        if condition() {
+            return true;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+/// Each command has a help text, and each shell its completions.
+#[test]
+fn help_and_completions() {
+    for command in [
+        "build",
+        "run",
+        "test",
+        "screenshot",
+        "usb",
+        "new",
+        "loader",
+        "size",
+    ] {
+        let (output, said) = siso_image(&[command, "--help"], &[]);
+        assert!(output.status.success(), "{command}: {said}");
+        assert!(
+            said.contains(&format!("Usage: siso-image {command}")),
+            "{said}"
+        );
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (output, said) = siso_image(&["completions", shell], &[]);
+        assert!(output.status.success(), "{shell}: {said}");
+        assert!(said.contains("screenshot"), "{said}");
+    }
+    let (output, said) = siso_image(&["biuld"], &[]);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("a similar subcommand exists: 'build'"),
         "{said}"
     );
 }

@@ -1,6 +1,6 @@
 //! The disk of `tests/firmware/bad_bios.s`, with its settings filled in.
 
-use super::{Disk, Folder, top};
+use super::{Disk, EXIT, Folder, LONG, PASSED, assert_shows, row, top};
 use siso_image::qemu::Machine;
 use std::collections::HashMap;
 use std::fs;
@@ -116,5 +116,71 @@ impl BadBios {
         ];
         let all = [&ours[..], &devices[..], arguments].concat();
         (Machine::start(&all).expect("QEMU starts"), bios)
+    }
+}
+
+/// The expected outcome of a boot.
+pub enum Expected {
+    /// A test kernel boots and passes.
+    Boots,
+    /// The loader reports this error.
+    Error(&'static str),
+}
+use Expected::{Boots, Error};
+
+/// Boots with this BIOS and asserts the outcome; returns the serial output.
+pub fn check(name: &str, bios: &BadBios, expected: &Expected) -> String {
+    check_kernel(name, bios, expected, "bootloader09", &[])
+}
+
+/// The same with another kernel, and with more arguments for QEMU.
+pub fn check_kernel(
+    name: &str,
+    bios: &BadBios,
+    expected: &Expected,
+    kernel: &str,
+    arguments: &[&str],
+) -> String {
+    let (disk, folder) = (Disk::of(kernel), Folder::new());
+    let (mut machine, _bios) = bios.boot(&disk, &folder, &[&EXIT, arguments].concat());
+    match expected {
+        Boots => {
+            let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+            assert_eq!(status, Some(PASSED), "{name}: {}", machine.serial());
+        }
+        Error(error) => assert_shows(&mut machine, error),
+    }
+    let expected = match expected {
+        Boots => "boots",
+        Error(error) => error,
+    };
+    row(name, expected, expected, "QEMU");
+    machine.serial()
+}
+
+/// A fault of a BIOS.
+pub struct Case {
+    name: &'static str,
+    settings: &'static [(&'static str, u32)],
+    expected: Expected,
+}
+
+/// A row of a table of faults.
+pub const fn case(
+    name: &'static str,
+    settings: &'static [(&'static str, u32)],
+    expected: Expected,
+) -> Case {
+    Case {
+        name,
+        settings,
+        expected,
+    }
+}
+
+/// Checks each row.
+pub fn check_all(cases: &[Case]) {
+    for case in cases {
+        check(case.name, &BadBios::new(case.settings), &case.expected);
     }
 }

@@ -75,8 +75,8 @@ fn watch(machine: &mut Machine, folder: &Folder, hang: Duration) -> (Vec<String>
             (length, since) = (now.len(), Instant::now());
         }
         // Corrupt code may even end QEMU.
-        let status = machine.command("info status");
-        if status.is_err() || status.is_ok_and(|status| status.contains("shutdown")) {
+        let state = machine.run_state();
+        if state.is_err() || state.is_ok_and(|state| state == "shutdown") {
             // The last line shows how far the last boot got.
             let serial = machine.serial();
             let line = serial.trim_end().lines().next_back().unwrap_or_default();

@@ -13,11 +13,13 @@ use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
 use siso_image::layout::STAGE1_BASE;
 use siso_image::manifest::Manifest;
-use siso_image::qemu::{Machine, temporary_folder};
+use siso_image::qemu::{self, Machine};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// A time limit that is long enough for the slowest host.
 pub const LONG: Duration = Duration::from_secs(120);
@@ -46,6 +48,19 @@ pub fn kernel(name: &str) -> PathBuf {
     file
 }
 
+/// Runs the image builder.
+pub fn siso_image(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_siso-image"))
+        .args(arguments)
+        .output()
+        .expect("the image builder starts")
+}
+
+/// A path as an argument.
+pub fn path(path: &Path) -> &str {
+    path.to_str().expect("the path is UTF-8")
+}
+
 /// A generator of pseudo-random numbers, which are the same in every run.
 pub struct Random(pub u64);
 
@@ -62,17 +77,12 @@ impl Random {
 }
 
 /// A folder that is removed at the end of a test.
-pub struct Folder(pub PathBuf);
+pub struct Folder(pub PathBuf, TempDir);
 
 impl Folder {
     pub fn new() -> Self {
-        Folder(temporary_folder().expect("temporary files can be made"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // temporary, so a failure is harmless
+        let folder = tempfile::tempdir().expect("temporary files can be made");
+        Folder(folder.path().into(), folder)
     }
 }
 
@@ -97,7 +107,7 @@ impl Disk {
 
     /// Boots the disk in QEMU, with more arguments.
     pub fn boot(&self, arguments: &[&str]) -> Machine {
-        let disk = Machine::disk(&self.path);
+        let disk = qemu::disk(&self.path);
         let all: Vec<&str> = disk
             .iter()
             .map(String::as_str)

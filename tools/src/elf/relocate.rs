@@ -6,7 +6,7 @@
 //! that need a symbol are refused by name. Source: System V ABI, AMD64 supplement
 //! 1.0, table 4.9; generic ABI, "Dynamic Section".
 
-use crate::elf::{Header, Segment, number};
+use super::format::{Header, Segment, number};
 use std::fmt;
 
 const DT_NEEDED: u64 = 1;

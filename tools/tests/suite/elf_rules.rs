@@ -1,13 +1,10 @@
-//! The image builder refuses invalid kernels with one line each and does not
-//! change an existing image. Other tools understand the disks that it builds.
+//! The image builder refuses kernels that the loader cannot start, with one line each,
+//! and does not change an existing image.
 
-use crate::common::{Folder, field, image, kernel, plain};
+use crate::common::{Folder, kernel, path, siso_image};
 use siso_image::elf::Kernel;
-use siso_image::layout::{CHUNK_SECTORS, MAX_FRAME, ONE_MIB, PAGE_BYTES};
-use siso_image::{LOADER, SECTOR};
+use siso_image::layout::ONE_MIB;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 /// Offsets of fields in the ELF header.
 const E_CLASS: usize = 4;
@@ -25,18 +22,6 @@ const P_VADDR: usize = PHDR + 16;
 const P_FILESZ: usize = PHDR + 32;
 const P_MEMSZ: usize = PHDR + 40;
 const P_BYTES: usize = 56;
-
-fn siso_image(arguments: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_siso-image");
-    Command::new(program)
-        .args(arguments)
-        .output()
-        .expect("the image builder starts")
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("the path is UTF-8")
-}
 
 /// Builds an image from these bytes over an existing image. Asserts that they are
 /// refused with one line that contains these words, and that the existing image
@@ -130,94 +115,6 @@ fn relocations() {
         let mut bad = file.clone();
         bad[at..][..8].copy_from_slice(&value.to_le_bytes());
         refused(&bad, words);
-    }
-}
-
-/// Impossible requests in a manifest are refused.
-#[test]
-fn impossible_address_spaces() {
-    let folder = Folder::new();
-    let file = |name: &str| folder.0.join(name);
-    fs::create_dir(file("src")).expect("a folder can be made");
-    fs::write(file("src/main.rs"), "").expect("a file can be written");
-    let image = file("image");
-    let kernel = kernel("release/siso_os");
-    let build = |keys: &str| {
-        let package = format!("[package]\nname = \"a\"\n[package.metadata.bootloader]\n{keys}\n");
-        fs::write(file("Cargo.toml"), package).expect("a file can be written");
-        let manifest = file("Cargo.toml");
-        let arguments = ["--manifest", path(&manifest), "-o", path(&image)];
-        siso_image(&[&["build", path(&kernel)], &arguments[..]].concat())
-    };
-    for (keys, words) in [
-        (
-            "kernel-stack-size = 0",
-            "kernel-stack-size: must be a number of pages",
-        ),
-        (
-            "kernel-stack-size = 300000",
-            "a stack of 300000 pages is too large; the maximum is 262144",
-        ),
-        (
-            "stack = 1",
-            "[package.metadata.bootloader] stack: unknown key",
-        ),
-        (
-            "boot-info-address = \"0x10000000800\"",
-            "is not a multiple of 0x1000",
-        ),
-        (
-            "physical-memory-offset = \"0xffff800000001000\"",
-            "is not a multiple of 0x200000",
-        ),
-        (
-            "physical-memory-offset = \"0xffffffff80000000\"",
-            "not within the canonical addresses",
-        ),
-        (
-            "kernel-stack-address = \"0x7fffffffe000\"",
-            "not within the canonical addresses",
-        ),
-        ("boot-info-address = \"0xff000\"", "overlaps the first MiB"),
-        (
-            "boot-info-address = \"0x200000\"",
-            "overlaps a segment of the kernel",
-        ),
-        (
-            "kernel-stack-address = \"0x18000000000\"\nphysical-memory-offset = \"0x18000000000\"",
-            "overlaps the stack",
-        ),
-        ("this is not TOML", "Cargo.toml"),
-    ] {
-        let output = build(keys);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{keys}: {said}");
-        assert!(said.contains(words), "'{words}' is not in: {said}");
-        assert!(!image.exists(), "{keys}");
-    }
-    let output = build("kernel-stack-size = 2");
-    assert!(output.status.success() && image.exists(), "{output:?}");
-}
-
-/// At the end of the lower half there is room for 1 TiB, whatever is in the upper
-/// half.
-#[test]
-fn physical_memory_ends_with_its_half() {
-    let folder = Folder::new();
-    let (manifest, image) = (folder.0.join("Cargo.toml"), folder.0.join("image"));
-    let keys = "[package]\nname = \"a\"\n[package.metadata.bootloader]\n\
-                physical-memory-offset = \"0x7f0000000000\"\n";
-    fs::write(&manifest, keys).expect("a file can be written");
-    fs::create_dir(folder.0.join("src")).expect("a folder can be created");
-    fs::write(folder.0.join("src/main.rs"), "").expect("a file can be written");
-    for name in ["seed", "higher_half"] {
-        let kernel = kernel(name);
-        let arguments = ["--manifest", path(&manifest), "-o", path(&image)];
-        let output = siso_image(&[&["build", path(&kernel)], &arguments[..]].concat());
-        assert!(output.status.success(), "{name}: {output:?}");
-        let bytes = fs::read(&image).expect("the image exists");
-        let frames = field(&bytes, MAX_FRAME) as u64;
-        assert_eq!(frames * PAGE_BYTES, 1 << 40, "{name}");
     }
 }
 
@@ -317,51 +214,6 @@ fn shared_pages_that_would_be_writable_code() {
     refused_with(&changes, "share a page");
 }
 
-#[test]
-fn outputs_that_cannot_be_written() {
-    let folder = Folder::new();
-    let elf = kernel("release/siso_os");
-    for output in [
-        folder.0.join("no/such/folder.img"),
-        folder.0.clone(),
-        "/".into(),
-    ] {
-        let output = siso_image(&["build", path(&elf), "-o", path(&output)]);
-        let said = String::from_utf8(output.stderr).expect("the message is UTF-8");
-        assert_eq!(
-            (output.status.code(), said.lines().count()),
-            (Some(1), 1),
-            "{said}"
-        );
-    }
-    let missing = siso_image(&["build", "no-such-kernel", "-o", path(&folder.0.join("x"))]);
-    assert_eq!(missing.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&missing.stderr).contains("no-such-kernel"));
-}
-
-/// Symbolic links are followed; devices are refused.
-#[test]
-fn outputs_that_are_links_or_devices() {
-    let folder = Folder::new();
-    let (file, link) = (folder.0.join("image"), folder.0.join("link"));
-    fs::write(&file, "old").expect("a file can be written");
-    std::os::unix::fs::symlink(&file, &link).expect("a link can be made");
-    let elf = kernel("release/siso_os");
-    assert!(
-        siso_image(&["build", path(&elf), "-o", path(&link)])
-            .status
-            .success()
-    );
-    assert_eq!(
-        fs::read(&file).expect("the image exists"),
-        image("release/siso_os")
-    );
-    assert!(link.is_symlink());
-    let output = siso_image(&["build", path(&elf), "-o", "/dev/null"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is not a regular file"));
-}
-
 /// A segment without bytes in the file may have any offset.
 #[test]
 fn empty_segments_past_the_end_of_the_file() {
@@ -396,63 +248,4 @@ fn too_many_segments() {
         elf.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
     }
     refused(&elf, "40 segments");
-}
-
-/// Every sector that is read is at the start of the image; the rest is padding.
-#[test]
-fn used_sectors_come_first() {
-    let file = fs::read(kernel("release/siso_os")).expect("the kernel can be read");
-    let image = plain(&Kernel::parse(&file, false).expect("the kernel is valid"));
-    assert!(image.fits_floppy());
-    assert!(
-        image.bytes[image.used_sectors * SECTOR..]
-            .iter()
-            .all(|&byte| byte == 0)
-    );
-    assert!(image.used_sectors < CHUNK_SECTORS as usize);
-    assert!(image.bytes.starts_with(&LOADER[..3]));
-}
-
-/// Other tools can read the reduced ELF.
-#[test]
-fn the_stored_kernel_is_an_elf_file() {
-    let folder = Folder::new();
-    let file = fs::read(kernel("dev/siso_os")).expect("the kernel can be read");
-    let (elf, _) = Kernel::parse(&file, false)
-        .expect("the kernel is valid")
-        .reduced(&[]);
-    let reduced = folder.0.join("reduced.elf");
-    fs::write(&reduced, &elf).expect("a file can be written");
-    let output = Command::new("readelf")
-        .arg("-hlW")
-        .arg(&reduced)
-        .output()
-        .expect("readelf starts");
-    assert!(output.status.success());
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr),
-        "",
-        "readelf prints no warnings"
-    );
-    let again = Kernel::parse(&elf, false).expect("the reduced kernel is valid");
-    assert_eq!(again.reduced(&[]).0, elf);
-}
-
-#[test]
-fn the_partition_table_is_valid() {
-    for name in ["release/siso_os", "payload_16m"] {
-        let disk = crate::common::Disk::new(&image(name));
-        let output = Command::new("sfdisk")
-            .arg("--verify")
-            .arg(&disk.path)
-            .output();
-        let output = output.expect("sfdisk starts; `make doctor` shows how to install it");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned()
-            + &String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && said.contains("No errors detected"),
-            "{said}"
-        );
-        assert!(!said.contains("arning"), "{said}");
-    }
 }

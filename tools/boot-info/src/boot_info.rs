@@ -1,0 +1,1 @@
+../../../src/boot_info.rs

@@ -1,0 +1,191 @@
+//! What the commands do.
+
+use crate::cli;
+use clap::ArgMatches;
+use siso_image::elf::Kernel;
+use siso_image::image::{Image, Options, Serial};
+use siso_image::manifest::Manifest;
+#[cfg(feature = "new")]
+use siso_image::new;
+use siso_image::qemu::Scratch;
+use siso_image::{LOADER_ELF, output, run, size, test};
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+/// The loader accepts no segment and no boot module larger than this.
+const FILE_BYTES_MAX: u64 = 1 << 31;
+
+/// Runs the command with these arguments.
+pub fn run(matches: &ArgMatches) -> Result<(), String> {
+    let (name, args) = matches.subcommand().expect("a command is required");
+    match name {
+        "build" => {
+            let build = Build::of(args, no_manifest)?;
+            let output = path(args, "output");
+            let image = build.image(path(args, "kernel"))?;
+            write(output, &image.bytes)?;
+            println!("{}", image.describe(output));
+            Ok(())
+        }
+        "run" => {
+            let build = Build::of(args, Manifest::of_cargo)?;
+            let kernel = path(args, "kernel");
+            if test::is_test(kernel) {
+                return run_test(build, kernel, flags(args));
+            }
+            let flags = [build.manifest.run_args.clone(), flags(args), more_flags()].concat();
+            let success = build.manifest.test_success_exit_code;
+            let (mut scratch, image) = build.temporary_image(kernel)?;
+            run::run(&mut scratch, &image, &flags, success)
+        }
+        "test" => {
+            let build = Build::of(args, Manifest::of_cargo)?;
+            run_test(build, path(args, "kernel"), flags(args))
+        }
+        "screenshot" => {
+            let build = Build::of(args, no_manifest)?;
+            let (_scratch, image) = build.temporary_image(path(args, "kernel"))?;
+            run::screenshot(&image, path(args, "output"), &more_flags())
+        }
+        "usb" => {
+            let build = Build::of(args, no_manifest)?;
+            usb(&build.image(path(args, "kernel"))?, path(args, "device"))
+        }
+        #[cfg(feature = "new")]
+        "new" => new::make(path(args, "folder")),
+        "loader" => write(path(args, "output"), LOADER_ELF),
+        "size" => {
+            print!("{}", size::table());
+            Ok(())
+        }
+        "completions" => {
+            let shell = args.get_one::<clap_complete::Shell>("shell");
+            let shell = *shell.expect("the argument is required");
+            clap_complete::generate(shell, &mut cli::command(), "siso-image", &mut io::stdout());
+            Ok(())
+        }
+        _ => unreachable!("clap knows all commands"),
+    }
+}
+
+/// The default manifest of commands that Cargo does not run.
+fn no_manifest() -> Result<Manifest, String> {
+    Ok(Manifest::default())
+}
+
+/// A required argument.
+fn path<'a>(args: &'a ArgMatches, name: &str) -> &'a Path {
+    let path = args.get_one::<PathBuf>(name);
+    path.expect("the argument is required")
+}
+
+/// The arguments after the kernel.
+fn flags(args: &ArgMatches) -> Vec<String> {
+    let flags = args.get_many::<String>("flags").unwrap_or_default();
+    flags.cloned().collect()
+}
+
+/// More arguments for QEMU, from the environment.
+fn more_flags() -> Vec<String> {
+    let more = env::var("QEMU_FLAGS").unwrap_or_default();
+    more.split_whitespace().map(String::from).collect()
+}
+
+/// What an image is built from, besides the kernel.
+struct Build {
+    wx: bool,
+    manifest: Manifest,
+    options: Options,
+}
+
+impl Build {
+    /// Without `--manifest`, `default_manifest` provides the manifest.
+    fn of(
+        args: &ArgMatches,
+        default_manifest: fn() -> Result<Manifest, String>,
+    ) -> Result<Build, String> {
+        let ramdisk = args.get_one::<PathBuf>("ramdisk");
+        let manifest = args.get_one::<PathBuf>("manifest");
+        Ok(Build {
+            wx: args.get_flag("wx"),
+            manifest: manifest.map_or_else(default_manifest, |file| Manifest::read(file))?,
+            options: Options {
+                command_line: args.get_one("command-line").cloned().unwrap_or_default(),
+                ramdisk: ramdisk.map_or(Ok(Vec::new()), |file| read(file))?,
+                serial: match args.get_one::<String>("serial").map(String::as_str) {
+                    Some("on") => Serial::On,
+                    Some("off") => Serial::Off,
+                    _ => Serial::Auto,
+                },
+            },
+        })
+    }
+
+    fn image(&self, kernel: &Path) -> Result<Image, String> {
+        let about = |error: &dyn std::fmt::Display| format!("{}: {error}", kernel.display());
+        let file = read(kernel)?;
+        let kernel = Kernel::parse(&file, self.wx).map_err(|error| about(&error))?;
+        Image::new(&kernel, &self.manifest, &self.options).map_err(|error| about(&error))
+    }
+
+    /// Builds an image in a temporary folder.
+    fn temporary_image(&self, kernel: &Path) -> Result<(Scratch, PathBuf), String> {
+        let image = self.image(kernel)?;
+        let scratch = Scratch::new().map_err(|error| error.to_string())?;
+        let file = scratch.path().join("siso_os.img");
+        write(&file, &image.bytes)?;
+        Ok((scratch, file))
+    }
+}
+
+/// Reads a whole regular file; reading a device might never end.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let about = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let metadata = fs::metadata(path).map_err(|error| about(&error))?;
+    if !metadata.is_file() {
+        return Err(about(&"is not a regular file"));
+    }
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(about(&"is larger than 2 GiB"));
+    }
+    fs::read(path).map_err(|error| about(&error))
+}
+
+/// Boots a self-testing kernel. The words before the first one with a single
+/// leading dash are its command line, unless it already has one; the rest are
+/// arguments for QEMU.
+fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
+    let for_qemu = |word: &String| word.starts_with('-') && !word.starts_with("--");
+    let end = words.iter().position(for_qemu).unwrap_or(words.len());
+    let flags = [words.split_off(end), more_flags()].concat();
+    if build.options.command_line.is_empty() {
+        build.options.command_line = words.join(" ");
+    }
+    let limit = run::time_limit()?;
+    let (mut scratch, image) = build.temporary_image(kernel)?;
+    if let Err(error) = test::run(&mut scratch, &image, &build.manifest, limit, &flags) {
+        drop(scratch);
+        let name = kernel.file_name().unwrap_or_default().to_string_lossy();
+        eprintln!("siso-image: {name}: {error}");
+        // The exit status of the standard harness: Cargo adds a note for others.
+        std::process::exit(101);
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    output::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(target_os = "linux")]
+fn usb(image: &Image, device: &Path) -> Result<(), String> {
+    siso_image::usb::write(&image.bytes, device)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn usb(_: &Image, device: &Path) -> Result<(), String> {
+    Err(format!(
+        "usb works on Linux only; build an IMAGE instead, then run: dd if=IMAGE of={} bs=1048576",
+        device.display()
+    ))
+}

@@ -1,0 +1,189 @@
+//! Whether a kernel has started and halted, and if not, why.
+
+use super::machine::{Machine, POLL};
+use super::screen::Screen;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+/// How long screen and serial line must stay unchanged for the kernel to count as
+/// halted, if the CPU waits for interrupts.
+const UNCHANGED_WAITING: Duration = Duration::from_secs(2);
+/// The same if the CPU executes instructions. On a busy host, a loader that still
+/// works may be silent for seconds.
+const UNCHANGED_LOOPING: Duration = Duration::from_secs(8);
+/// How long QEMU may take to exit.
+const EXIT_TIME: Duration = Duration::from_secs(5);
+/// EFER: long mode active.
+const EFER_LMA: u64 = 1 << 10;
+/// RFLAGS: interrupts enabled.
+const RFLAGS_IF: u64 = 1 << 9;
+
+/// The message if QEMU ended with status 0.
+pub const RESET: &str =
+    "the machine was reset or switched off, most likely because of a triple fault";
+
+/// Why a kernel did not halt.
+#[derive(Debug)]
+pub enum Failure {
+    /// QEMU ended: the machine was reset, the kernel exited QEMU, or QEMU could
+    /// not start.
+    Ended {
+        /// QEMU's exit status; `None` if a signal ended it.
+        status: Option<i32>,
+        /// QEMU's error message.
+        message: String,
+    },
+    /// The loader reported an error instead of starting the kernel.
+    LoaderError(String),
+    /// The CPU did not reach long mode, or the output kept changing.
+    NotHalted {
+        /// Whether the CPU was in long mode at the end.
+        long_mode: bool,
+        /// How long it was observed.
+        after: Duration,
+    },
+    /// Communication with QEMU failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Failure::Ended { message, .. } if !message.is_empty() => {
+                write!(f, "QEMU ended: {message}")
+            }
+            Failure::Ended {
+                status: Some(0), ..
+            } => write!(f, "{RESET}"),
+            Failure::Ended {
+                status: Some(status),
+                ..
+            } => write!(f, "QEMU's exit status is {status}"),
+            Failure::Ended { status: None, .. } => write!(f, "a signal ended QEMU"),
+            Failure::LoaderError(error) => write!(f, "the loader reports: {error}"),
+            Failure::NotHalted {
+                long_mode: false,
+                after,
+            } => {
+                write!(f, "no kernel started within {} seconds", after.as_secs())
+            }
+            Failure::NotHalted {
+                long_mode: true,
+                after,
+            } => write!(
+                f,
+                "the kernel runs, but did not halt within {} seconds \
+                 (TIMEOUT=seconds sets the limit)",
+                after.as_secs()
+            ),
+            Failure::Io(error) => write!(f, "QEMU does not respond: {error}"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Io(error)
+    }
+}
+
+/// What is observed at each poll.
+#[derive(PartialEq)]
+struct Observed {
+    cpu: Cpu,
+    screen: Screen,
+    serial: String,
+}
+
+/// How the CPU stands.
+#[derive(Clone, Copy, PartialEq)]
+struct Cpu {
+    long_mode: bool,
+    /// It has executed HLT and waits for an interrupt.
+    waits: bool,
+    /// It can take interrupts.
+    interrupts: bool,
+}
+
+impl Machine {
+    /// Waits until the kernel has started and halted. A CPU that waits with
+    /// interrupts disabled has halted for good. Otherwise, the CPU must be in long
+    /// mode, and screen and serial line unchanged, for two seconds if it waits for
+    /// interrupts, and for eight if it loops.
+    pub fn wait_for_halt(&mut self, timeout: Duration) -> Result<Screen, Failure> {
+        let start = Instant::now();
+        let mut since = start;
+        let mut before = None;
+        let mut long_mode = false;
+        while start.elapsed() < timeout {
+            match self.observe() {
+                Ok(now) => {
+                    long_mode = now.cpu.long_mode;
+                    if long_mode && now.cpu.waits && !now.cpu.interrupts {
+                        return Ok(now.screen);
+                    }
+                    if before.as_ref() != Some(&now) {
+                        since = Instant::now();
+                    } else if long_mode && since.elapsed() >= now.cpu.unchanged() {
+                        return Ok(now.screen);
+                    } else if since.elapsed() >= UNCHANGED_WAITING
+                        && let Some(error) = loader_error(&now.serial)
+                    {
+                        return Err(Failure::LoaderError(error.into()));
+                    }
+                    before = Some(now);
+                }
+                Err(error) => {
+                    let _ = self.wait_for_end(EXIT_TIME)?; // it may be exiting
+                    return Err(match self.child.try_wait()? {
+                        Some(status) => Failure::Ended {
+                            status: status.code(),
+                            message: self.messages(),
+                        },
+                        None => Failure::Io(error),
+                    });
+                }
+            }
+            sleep(POLL);
+        }
+        Err(Failure::NotHalted {
+            long_mode,
+            after: timeout,
+        })
+    }
+
+    /// The output is read last, so that it is complete if the CPU has halted.
+    fn observe(&mut self) -> io::Result<Observed> {
+        let registers = self.registers()?;
+        let cpu = Cpu {
+            long_mode: registers.get("EFER")? & EFER_LMA != 0,
+            waits: registers.get("HLT")? != 0,
+            interrupts: registers.get("RFL").or(registers.get("EFL"))? & RFLAGS_IF != 0,
+        };
+        Ok(Observed {
+            cpu,
+            screen: self.screen()?,
+            serial: self.serial(),
+        })
+    }
+}
+
+impl Cpu {
+    /// How long the output must stay unchanged.
+    fn unchanged(self) -> Duration {
+        match self.waits {
+            true => UNCHANGED_WAITING,
+            false => UNCHANGED_LOOPING,
+        }
+    }
+}
+
+/// The loader's error, if it is the last message: a code, then a sentence,
+/// followed by a prompt.
+fn loader_error(serial: &str) -> Option<&str> {
+    let before = serial.trim_end().strip_suffix("press a key")?;
+    let last = before.trim_end().lines().next_back()?;
+    let code = last.strip_prefix('E')?.split(' ').next()?;
+    code.parse::<u32>().ok().map(|_| last)
+}

@@ -1,0 +1,187 @@
+//! A guest that runs without a window, and what can be seen of it.
+
+use super::monitor::Monitor;
+use super::process::{Scratch, command, escaped};
+use super::screen::Screen;
+use serde_json::json;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+/// The interval of polls.
+pub(super) const POLL: Duration = Duration::from_millis(50);
+
+/// A QEMU process without a window, and its monitor.
+pub struct Machine {
+    pub(super) child: Child,
+    /// `None` if QEMU ended before the connection was made.
+    monitor: Option<Monitor>,
+    /// The folder of the output files.
+    scratch: Scratch,
+}
+
+impl Machine {
+    /// Starts QEMU with these arguments, which include the boot device.
+    pub fn start(arguments: &[impl AsRef<str>]) -> io::Result<Machine> {
+        let mut scratch = Scratch::new()?;
+        let file =
+            |kind: &str, name: &str| format!("{kind}{}", escaped(&scratch.path().join(name)));
+        let socket = scratch.path().join("monitor");
+        let mut command = command();
+        command
+            .args(["-display", "none", "-no-reboot", "-monitor", "none"])
+            .args(["-qmp", &(file("unix:", "monitor") + ",server=on,wait=off")])
+            .args(["-serial", &file("file:", "serial")])
+            .args(["-debugcon", &file("file:", "debug")])
+            .args(arguments.iter().map(AsRef::as_ref))
+            .stdin(Stdio::null())
+            .stderr(fs::File::create(scratch.path().join("stderr"))?);
+        let mut child = scratch.spawn(&mut command)?;
+        let monitor = connect(&mut child, &socket)?;
+        Ok(Machine {
+            child,
+            monitor,
+            scratch,
+        })
+    }
+
+    /// The monitor, unless QEMU ended before it could be reached.
+    fn monitor(&mut self) -> io::Result<&mut Monitor> {
+        Ok(self.monitor.as_mut().ok_or(io::ErrorKind::BrokenPipe)?)
+    }
+
+    /// Executes a command of the human monitor and returns the answer.
+    pub fn command(&mut self, command: &str) -> io::Result<String> {
+        self.monitor()?.human(command)
+    }
+
+    /// Reads physical memory.
+    pub fn memory(&mut self, address: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.save("pmemsave", address, length)
+    }
+
+    /// Reads memory at a virtual address of the guest.
+    pub fn virtual_memory(&mut self, address: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.save("memsave", address, length)
+    }
+
+    fn save(&mut self, command: &str, address: u64, length: usize) -> io::Result<Vec<u8>> {
+        let file = self.scratch.path().join("memory");
+        let arguments = json!({ "val": address, "size": length, "filename": &file });
+        self.monitor()?.execute(command, arguments)?;
+        fs::read(&file)
+    }
+
+    /// The screen in text mode.
+    pub fn screen(&mut self) -> io::Result<Screen> {
+        self.memory(Screen::ADDRESS, Screen::BYTES).map(Screen)
+    }
+
+    /// A register, by its name in the monitor's `info registers`.
+    pub fn register(&mut self, name: &str) -> io::Result<u64> {
+        self.registers()?.get(name)
+    }
+
+    /// All registers.
+    pub(super) fn registers(&mut self) -> io::Result<Registers> {
+        self.command("info registers").map(Registers)
+    }
+
+    /// Whether the guest runs, or why not: QEMU's `RunState`, such as `running` or
+    /// `shutdown`.
+    pub fn run_state(&mut self) -> io::Result<String> {
+        let status = self.monitor()?.execute("query-status", json!({}))?;
+        Ok(status["status"].as_str().unwrap_or_default().into())
+    }
+
+    /// Writes a screenshot as a PNG file.
+    pub fn screenshot(&mut self, file: &Path) -> io::Result<()> {
+        let arguments = json!({ "filename": file, "format": "png" });
+        self.monitor()?.execute("screendump", arguments).map(drop)
+    }
+
+    /// The output on the serial line so far.
+    pub fn serial(&self) -> String {
+        self.file("serial")
+    }
+
+    /// The output to port 0xE9 so far.
+    pub fn debug_port(&self) -> String {
+        self.file("debug")
+    }
+
+    /// QEMU's own messages so far.
+    pub(super) fn messages(&self) -> String {
+        self.file("stderr").trim().into()
+    }
+
+    fn file(&self, name: &str) -> String {
+        let bytes = fs::read(self.scratch.path().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    /// Whether QEMU has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until QEMU ends and returns its exit status, or `None` after the
+    /// timeout.
+    pub fn wait_for_end(&mut self, timeout: Duration) -> io::Result<Option<i32>> {
+        let start = Instant::now();
+        while start.elapsed() < timeout {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            sleep(POLL);
+        }
+        Ok(None)
+    }
+
+    /// Waits until `condition` is true of the serial line's output; returns false
+    /// after the timeout.
+    pub fn wait_for_serial(&mut self, timeout: Duration, condition: impl Fn(&str) -> bool) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < timeout {
+            if condition(&self.serial()) {
+                return true;
+            }
+            sleep(POLL);
+        }
+        false
+    }
+}
+
+/// The answer to `info registers`.
+pub(super) struct Registers(String);
+
+impl Registers {
+    /// A register by its name.
+    pub(super) fn get(&self, name: &str) -> io::Result<u64> {
+        let found = self.0.split_whitespace().find_map(|word| {
+            let value = word.strip_prefix(name)?.strip_prefix('=')?;
+            u64::from_str_radix(value, 16).ok()
+        });
+        found.ok_or_else(|| io::Error::other(format!("no register {name}: {}", self.0)))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended already
+        let _ = self.child.wait();
+    }
+}
+
+/// Connects to QEMU's monitor as soon as it listens; `None` if QEMU ends first.
+fn connect(child: &mut Child, socket: &Path) -> io::Result<Option<Monitor>> {
+    while child.try_wait()?.is_none() {
+        match Monitor::connect(socket) {
+            Ok(monitor) => return Ok(Some(monitor)),
+            Err(_) => sleep(Duration::from_millis(5)), // not yet, or it is ending
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,104 @@
+//! Starts QEMU so that nothing of it outlives this program.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::{env, fmt};
+use tempfile::TempDir;
+
+/// The QEMU program: `$QEMU`, or the one in PATH.
+pub fn program() -> String {
+    env::var("QEMU").unwrap_or_else(|_| "qemu-system-x86_64".into())
+}
+
+/// A command that starts QEMU; run it with [`Scratch::spawn`].
+pub fn command() -> Command {
+    Command::new(program())
+}
+
+/// QEMU's arguments for a disk image on its default drive.
+pub fn disk(image: &Path) -> [String; 2] {
+    [
+        "-drive".into(),
+        format!("format=raw,file={}", escaped(image)),
+    ]
+}
+
+/// A path as part of a QEMU argument, where commas are doubled.
+pub fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+/// The message if QEMU could not be started.
+pub fn not_started(error: &io::Error) -> String {
+    format!(
+        "{}: {error}; `make doctor` shows how to install QEMU",
+        program()
+    )
+}
+
+/// A temporary folder, and the processes that use it. When it is dropped, the
+/// folder is removed.
+///
+/// If this program is killed before that, even by SIGKILL, a guard process ends
+/// the processes and removes the folder: it waits for the end of its input, which
+/// the operating system closes together with this program. That works on every
+/// Unix, unlike a signal to the children (Linux's PR_SET_PDEATHSIG).
+pub struct Scratch {
+    // Dropped first, while the guard can still do it.
+    folder: TempDir,
+    guard: Guard,
+}
+
+/// Reads process numbers until the end of the input, then cleans up. It ignores
+/// the signals that a terminal sends to the whole process group.
+const GUARD: &str = "trap '' HUP INT QUIT TERM
+while read -r process; do processes=\"$processes $process\"; done
+[ -z \"$processes\" ] || kill -KILL $processes
+rm -rf -- \"$1\"";
+
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // there is nothing left to guard
+        let _ = self.0.wait();
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Scratch({})", self.path().display())
+    }
+}
+
+impl Scratch {
+    /// Creates a folder and starts its guard.
+    pub fn new() -> io::Result<Scratch> {
+        let folder = tempfile::Builder::new().prefix("siso-").tempdir()?;
+        let guard = Command::new("sh")
+            .args(["-c", GUARD, "guard"])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Scratch {
+            folder,
+            guard: Guard(guard),
+        })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a process that ends, at the latest, with this program.
+    pub fn spawn(&mut self, command: &mut Command) -> io::Result<Child> {
+        let child = command.spawn()?;
+        let input = self.guard.0.stdin.as_mut().expect("its input is a pipe");
+        writeln!(input, "{}", child.id())?;
+        Ok(child)
+    }
+}

@@ -1,0 +1,436 @@
+//! Memory maps as BIOSes report them: the kernel receives all usable memory, and only
+//! that, or the loader reports the right error.
+//!
+//! `tests/firmware/bad_bios.s` acts as the BIOS, with tables from here.
+
+use crate::common::bad_bios::Expected::{Boots, Error};
+use crate::common::bad_bios::{BadBios, case, check, check_all, check_kernel};
+use crate::common::{Disk, Folder, LONG};
+use std::ops::Range;
+
+/// An entry of E820: address, length, type, attributes.
+type Entry = (u64, u64, u32, u32);
+
+const MIB: u64 = 1 << 20;
+const RAM: u32 = 1;
+const RESERVED: u32 = 2;
+/// The memory of the machine in these tests: 128 MiB.
+const LOW: Entry = (0, 0x93000, RAM, 1);
+const HIGH: Entry = (MIB, 126 * MIB, RAM, 1);
+const FIRMWARE: Entry = (0xfffc_0000, 0x4_0000, RESERVED, 1);
+
+/// An entry in the BIOS's format.
+fn entry_bytes(&(base, length, kind, attributes): &Entry) -> Vec<u8> {
+    let mut entry = [base.to_le_bytes(), length.to_le_bytes()].concat();
+    entry.extend(kind.to_le_bytes());
+    entry.extend(attributes.to_le_bytes());
+    entry
+}
+
+/// Boots with this memory map. The kernel must receive only usable memory as usable,
+/// and all of it, except what is in use.
+fn check_memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> String {
+    let mut bios = BadBios::new(settings);
+    bios.set("e820_mode", 1);
+    bios.set("e820_count", entries.len() as u32);
+    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
+    let serial = check(name, &bios, &Boots);
+    let valid = valid_entries(entries, settings);
+    let usable = usable_frames(&valid);
+    let regions: Vec<(Range<u64>, String)> = reported_regions(&serial).collect();
+    assert!(!regions.is_empty(), "{serial}");
+    for (frames, _) in regions.iter().filter(|(_, kind)| kind == "Usable") {
+        for frame in frames.clone() {
+            assert!(
+                usable.contains(&frame),
+                "{name}: frame {frame:#x} is not usable: {serial}"
+            );
+        }
+    }
+    if !serial.contains("memory map simplified") {
+        let reported = |frame: &u64| regions.iter().any(|(frames, _)| frames.contains(frame));
+        assert!(
+            usable.iter().all(reported),
+            "{name}: usable memory is missing: {serial}"
+        );
+        for frame in borders(entries) {
+            let region = regions.iter().find(|(frames, _)| frames.contains(&frame));
+            let actual = region.map(|(_, kind)| kind.as_str());
+            let expected = expected_kind(&valid, frame);
+            // Usable memory may be in use.
+            let correct = match expected {
+                Some("Usable") => !actual.is_none_or(|kind| KINDS[1..].contains(&kind)),
+                _ => actual == expected,
+            };
+            assert!(
+                correct,
+                "{name}: frame {frame:#x} is {actual:?}, not {expected:?}: {serial}"
+            );
+        }
+    }
+    serial
+}
+
+/// No memory below this address is usable for the kernel.
+const LOWEST_USABLE: u64 = MIB;
+/// The end of the memory that the loader supports.
+const SUPPORTED_END: u64 = 4 << 40;
+/// The kernel's names for the BIOS's types of memory. Where entries overlap, the
+/// later name in this list applies.
+const KINDS: [&str; 5] = [
+    "Usable",
+    "Reserved",
+    "AcpiReclaimable",
+    "AcpiNvs",
+    "BadMemory",
+];
+
+/// The entries that the loader must not ignore. If the BIOS sets attribute bit 0 in
+/// any entry, it must be set in every entry that has attributes according to ECX.
+fn valid_entries(entries: &[Entry], settings: &[(&str, u32)]) -> Vec<Entry> {
+    let setting = |name: &str, default: u32| {
+        let found = settings.iter().find(|setting| setting.0 == name);
+        found.map_or(default, |setting| setting.1)
+    };
+    let filled = setting("e820_returned", 24).min(setting("e820_bytes", 24)) >= 24;
+    let short = setting("e820_short", 0xffff);
+    let has_attributes = |n: u32| filled && n != short;
+    let numbered = || (0..).zip(entries);
+    let meaningful = numbered().any(|(n, entry)| has_attributes(n) && entry.3 & 1 != 0);
+    let is_valid =
+        |n, entry: &Entry| entry.1 != 0 && (!meaningful || !has_attributes(n) || entry.3 & 1 != 0);
+    let valid = numbered().filter(|(n, entry)| is_valid(*n, entry));
+    valid.map(|(_, entry)| *entry).collect()
+}
+
+/// The usable frames, calculated one by one, unlike in the loader.
+fn usable_frames(valid: &[Entry]) -> std::collections::BTreeSet<u64> {
+    let mut frames = std::collections::BTreeSet::new();
+    for entry in valid.iter().filter(|entry| entry.2 == RAM) {
+        frames.extend(frames_of(entry));
+    }
+    for entry in valid.iter().filter(|entry| entry.2 != RAM) {
+        frames.retain(|frame| !frames_of(entry).contains(frame));
+    }
+    frames.retain(|frame| *frame >= LOWEST_USABLE / 4096);
+    frames
+}
+
+/// The frames of an entry. A frame that is only partly in the entry does not count
+/// as usable memory, but it counts as any other kind.
+fn frames_of(&(base, length, kind, _): &Entry) -> Range<u64> {
+    let end = base.saturating_add(length);
+    match kind {
+        RAM => base.div_ceil(4096)..end / 4096,
+        _ => base / 4096..end.div_ceil(4096),
+    }
+}
+
+/// The kind of memory that the kernel must receive for a frame.
+fn expected_kind(valid: &[Entry], frame: u64) -> Option<&'static str> {
+    let here = valid
+        .iter()
+        .filter(|entry| frames_of(entry).contains(&frame));
+    let kinds = here.map(|entry| match entry.2 {
+        RAM => 0,
+        kind @ 2..=5 => kind as usize - 1,
+        _ => 1,
+    });
+    kinds.max().map(|kind| KINDS[kind])
+}
+
+/// The frames at the borders of all entries, without those below 1 MiB, which the
+/// BIOS uses.
+fn borders(entries: &[Entry]) -> Vec<u64> {
+    let ends = entries.iter().map(frames_of);
+    let frames = ends.flat_map(|frames| [frames.start, frames.end]);
+    let near = frames.flat_map(|frame| frame.saturating_sub(1)..=frame.saturating_add(1));
+    near.filter(|frame| (MIB / 4096..SUPPORTED_END / 4096).contains(frame))
+        .collect()
+}
+
+/// The memory regions that the kernel printed: frames and kind.
+fn reported_regions(serial: &str) -> impl Iterator<Item = (Range<u64>, String)> {
+    serial.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [start, end, kind] = words[..] else {
+            return None;
+        };
+        let number = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
+        Some((number(start)? / 4096..number(end)? / 4096, kind.into()))
+    })
+}
+
+/// The BIOS reports more memory than any PC can have.
+#[test]
+fn impossible_memory() {
+    let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3)]);
+    let entries = [LOW, HIGH, (4 << 30, u64::MAX - (8 << 30), RAM, 1)];
+    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
+    let (disk, folder) = (Disk::of("seed"), Folder::new());
+    let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
+    let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
+    assert_eq!(screen.row(0), "Hello World!");
+}
+
+/// The loader reports that it ignores this memory, but not if memory ends there.
+#[test]
+fn memory_above_4_tib() {
+    const MESSAGE: &str = "memory above 4096 GiB ignored";
+    const TIB: u64 = 1 << 40;
+    for (last, ignored) in [
+        ((5 * TIB, TIB, RAM, 1), true),
+        ((3 * TIB, 2 * TIB, RAM, 1), true),
+        ((4 * TIB - (1 << 30), 1 << 30, RAM, 1), false),
+        ((5 * TIB, TIB, RESERVED, 1), false),
+    ] {
+        let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3)]);
+        bios.set_table(
+            &[LOW, HIGH, last]
+                .iter()
+                .flat_map(entry_bytes)
+                .collect::<Vec<u8>>(),
+        );
+        let (disk, folder) = (Disk::of("seed"), Folder::new());
+        let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
+        let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
+        assert_eq!(screen.row(0), "Hello World!");
+        let on_screen = (1..25).any(|row| screen.row(row) == MESSAGE);
+        let serial = machine.serial();
+        let on_serial = serial.lines().any(|line| line == MESSAGE);
+        assert_eq!(
+            (on_screen, on_serial),
+            (ignored, ignored),
+            "{last:x?}: {serial}"
+        );
+    }
+}
+
+/// If the BIOS writes no attributes, or sets bit 0 in none of them, all entries are
+/// valid.
+#[test]
+fn memory_maps_with_attributes() {
+    let entries = |attributes: [u32; 7]| {
+        let entries = [
+            (0, 0x93000, RAM),
+            (MIB, 63 * MIB, RAM),
+            (64 * MIB, MIB, 3),
+            (65 * MIB, MIB, 4),
+            (66 * MIB, MIB, 5),
+            (67 * MIB, 60 * MIB, RAM),
+            (0xfffc_0000, 0x4_0000, RESERVED),
+        ];
+        let pairs = entries.iter().zip(attributes);
+        pairs
+            .map(|(&(base, length, kind), attributes)| (base, length, kind, attributes))
+            .collect::<Vec<Entry>>()
+    };
+    let (none, all) = (entries([0; 7]), entries([1; 7]));
+    check_memory_map("entries of 24 bytes, all attributes 1", &all, &[]);
+    check_memory_map("entries of 24 bytes, all attributes 0", &none, &[]);
+    check_memory_map(
+        "entries of 20 bytes, all attributes 0",
+        &none,
+        &[("e820_returned", 20)],
+    );
+    check_memory_map(
+        "entries of 24 bytes, attributes not written",
+        &all,
+        &[("e820_bytes", 20)],
+    );
+    check_memory_map(
+        "entries longer than 24 bytes, all attributes 0",
+        &none,
+        &[("e820_returned", 0x1000)],
+    );
+    check_memory_map(
+        "entries of 20 bytes, some attributes 0",
+        &entries([1, 1, 0, 1, 0, 0, 1]),
+        &[("e820_returned", 20)],
+    );
+    check_memory_map(
+        "entries of 24 bytes, some attributes 0",
+        &entries([1, 1, 0, 1, 0, 1, 1]),
+        &[],
+    );
+    check_memory_map(
+        "all attributes 0, except in an entry of 20 bytes",
+        &entries([0, 0, 0, 0, 0, 0, 1]),
+        &[("e820_short", 6)],
+    );
+    check_memory_map(
+        "attributes 0 in an entry of 20 bytes",
+        &entries([1, 1, 1, 0, 1, 1, 1]),
+        &[("e820_short", 3)],
+    );
+}
+
+#[test]
+fn unusual_memory_maps() {
+    check_memory_map("sorted memory map", &[LOW, HIGH, FIRMWARE], &[]);
+    check_memory_map("unsorted memory map", &[FIRMWARE, HIGH, LOW], &[]);
+    check_memory_map("memory map of one entry", &[HIGH], &[]);
+    check_memory_map(
+        "end of the memory map in CF",
+        &[LOW, HIGH, FIRMWARE],
+        &[("e820_cf_end", 1)],
+    );
+    check_memory_map(
+        "entries of 20 bytes",
+        &[LOW, HIGH, FIRMWARE],
+        &[("e820_bytes", 20), ("e820_returned", 20)],
+    );
+    check_memory_map(
+        "memory map, calls change all registers",
+        &[LOW, HIGH, FIRMWARE],
+        &[("clobber", 1)],
+    );
+    let overlapping = [
+        LOW,
+        HIGH,
+        (32 * MIB, 8 * MIB, RESERVED, 1),
+        (60 * MIB, MIB, 3, 1),
+        HIGH,
+    ];
+    check_memory_map("overlapping entries", &overlapping, &[]);
+    check_memory_map("empty entry", &[LOW, (2 * MIB, 0, RESERVED, 1), HIGH], &[]);
+    for kind in [RESERVED, 3, 4, 5, 12] {
+        check_memory_map(
+            "empty entry inside a page",
+            &[LOW, (2 * MIB + 0x800, 0, kind, 1), HIGH],
+            &[],
+        );
+    }
+    check_memory_map(
+        "ignored entry: attribute bit 0 clear",
+        &[LOW, HIGH, (2 * MIB, 64 * MIB, RESERVED, 0)],
+        &[],
+    );
+    let unaligned = [
+        LOW,
+        (MIB + 100, 64 * MIB - 300, RAM, 1),
+        (80 * MIB + 1, MIB, RAM, 1),
+    ];
+    check_memory_map("unaligned entries", &unaligned, &[]);
+    let unknown = [LOW, HIGH, (40 * MIB, MIB, 12, 1), (50 * MIB, MIB, 0, 1)];
+    check_memory_map("entries of unknown types", &unknown, &[]);
+    let far = [
+        LOW,
+        HIGH,
+        (u64::MAX - 4095, 4096, RESERVED, 1),
+        (1 << 50, 1 << 40, RESERVED, 1),
+    ];
+    check_memory_map("entry up to the last address", &far, &[]);
+    let wraps = [LOW, HIGH, (u64::MAX - 100, u64::MAX, RESERVED, 1)];
+    check_memory_map("entry past the last address", &wraps, &[]);
+}
+
+#[test]
+fn long_memory_maps() {
+    for count in [35, 64, 65, 200] {
+        // The loader's map has 64 entries, of which it needs some itself. These maps
+        // have many small regions, and a large one for the kernel.
+        let mut entries = vec![LOW, (64 * MIB, 62 * MIB, RAM, 1)];
+        let pieces = (0..count - 2).map(|n| {
+            let kind = if n % 2 == 0 { RAM } else { RESERVED };
+            (MIB + n * 0x4_0000, 0x4_0000, kind, 1)
+        });
+        entries.extend(pieces);
+        let serial = check_memory_map(&format!("memory map of {count} entries"), &entries, &[]);
+        assert_eq!(
+            serial.contains("memory map simplified"),
+            count > 60,
+            "{count}: {serial}"
+        );
+    }
+}
+
+/// No usable region can be omitted to make this map shorter.
+#[test]
+fn a_memory_map_that_is_too_long() {
+    let mut bios = BadBios::new(&[("e820_mode", 1)]);
+    let mut entries = vec![LOW, HIGH];
+    entries.extend((0..100).map(|n| (32 * MIB + n * 0x1000, 0x1000, 3 + (n % 2) as u32, 1)));
+    bios.set("e820_count", entries.len() as u32);
+    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
+    check(
+        "100 ACPI entries",
+        &bios,
+        &Error("E7 too many memory regions"),
+    );
+}
+
+#[test]
+fn incomplete_memory_maps() {
+    let bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 0)]);
+    check("memory map without entries", &bios, &Boots); // E801 is used instead
+    let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3), ("e820_lost", 1)]);
+    bios.set_table(&[0xff; 72]);
+    check("SMAP missing in the second entry", &bios, &Boots);
+}
+
+#[test]
+fn older_memory_calls() {
+    check_all(&[
+        case("no E820", &[("e820_mode", 2)], Boots),
+        case(
+            "no E820, E801 in CX and DX only",
+            &[("e820_mode", 2), ("e801_mode", 1)],
+            Boots,
+        ),
+        case("AH=88h only", &[("e820_mode", 2), ("e801_mode", 2)], Boots),
+        case(
+            "no memory call works",
+            &[("e820_mode", 2), ("e801_mode", 2), ("ext_absent", 1)],
+            Error("E6 the BIOS reports no memory"),
+        ),
+        case(
+            "no memory call works, CF unchanged",
+            &[
+                ("e820_mode", 2),
+                ("e801_mode", 2),
+                ("ext_absent", 1),
+                ("carry_kept", 1),
+            ],
+            Error("E6 the BIOS reports no memory"),
+        ),
+    ]);
+}
+
+/// Incorrect results of E801 and AH=88h, as real BIOSes return them, in a machine
+/// with 16 MiB. The kernel must not receive memory that does not exist.
+#[test]
+fn older_memory_calls_with_wrong_results() {
+    for (name, settings) in [
+        ("E801 leaves CF unchanged", &[("carry_kept", 1)][..]),
+        (
+            "E801 unsupported, CF unchanged",
+            &[("e801_mode", 2), ("carry_kept", 1)],
+        ),
+        (
+            "E801 reports 16 MiB in AX, more than 15",
+            &[("e801_ax", 0x4000)],
+        ),
+        ("E801 reports almost 64 MiB in AX", &[("e801_ax", 0xffff)]),
+        (
+            "E801 reports 16 MiB in CX, more than 15",
+            &[("e801_mode", 1), ("e801_ax", 0x4000)],
+        ),
+    ] {
+        let mut bios = BadBios::new(settings);
+        bios.set("e820_mode", 2);
+        let serial = check_kernel(name, &bios, &Boots, "bootloader09", &["-m", "16M"]);
+        let usable: Vec<Range<u64>> = reported_regions(&serial)
+            .filter(|(_, kind)| kind == "Usable")
+            .map(|(frames, _)| frames)
+            .collect();
+        let first = usable.iter().map(|frames| frames.start).min();
+        let end = usable.iter().map(|frames| frames.end).max();
+        assert!(first >= Some(LOWEST_USABLE / 4096), "{name}: {serial}");
+        let possible = 12 * MIB / 4096..=16 * MIB / 4096;
+        assert!(
+            end.is_some_and(|end| possible.contains(&end)),
+            "{name}: {serial}"
+        );
+    }
+}
