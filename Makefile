@@ -86,6 +86,8 @@ lint: kernel                    ## check formatting and lints
 	cargo clippy --examples --tests -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --quiet
 	tools/host-cargo clippy --all-targets -- --deny warnings
+	HOST_CRATE=tools/boot-info tools/host-cargo fmt --check
+	HOST_CRATE=tools/boot-info tools/host-cargo clippy -- --deny warnings
 	HOST_CRATE=bench tools/host-cargo fmt --check
 	HOST_CRATE=bench tools/host-cargo clippy --all-targets -- --deny warnings
 	cd tests/kernels && cargo fmt --check
