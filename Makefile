@@ -10,6 +10,7 @@ CMDLINE ?=
 RAMDISK ?=
 SERIAL  ?= auto
 MANIFEST ?=
+FAULTS  ?=
 QEMU    ?= qemu-system-x86_64
 ISO     ?= target/siso_os.iso
 GDB     ?= gdb
@@ -21,7 +22,7 @@ DOCS    ?=
 override CMDLINE := $(value CMDLINE)
 override NAME    := $(if $(filter command,$(firstword $(origin NAME))),$(value NAME))
 
-export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME
+export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME FAULTS
 
 siso   := tools/siso
 # The image options: what goes into an image besides the kernel.
@@ -77,7 +78,7 @@ test: setup lint kernels        ## run all tests: boot every kernel and check it
 	tools/host-cargo test -- --include-ignored $(threads) $(skip)
 	HOST_CRATE=bench tools/host-cargo test
 
-faults: setup kernels           ## run the fault tests at full length, print a table
+faults: setup kernels           ## run the fault tests at full length: FAULTS="groups"
 	@tools/faults --include-ignored $(threads) $(skip)
 
 lint: kernel                    ## check formatting and lints

@@ -104,6 +104,7 @@ fn anchors_exist() {
 fn linked_files_exist() {
     for page in [
         "README.md",
+        "docs/elsewhere.md",
         "CONTRIBUTING.md",
         "docs/architecture.md",
         "docs/assembly.md",
@@ -125,7 +126,9 @@ fn linked_files_exist() {
             .filter_map(|rest| rest.split(')').next())
         {
             let file = link.split('#').next().expect("there is a first part");
-            if !file.is_empty() && !file.contains("://") {
+            // GitHub's pages are next to the files.
+            let is_file = !file.contains("://") && !file.starts_with("../../actions/");
+            if !file.is_empty() && is_file {
                 assert!(
                     folder.join(file).exists(),
                     "{page} links to {link}, which does not exist"
@@ -133,4 +136,21 @@ fn linked_files_exist() {
             }
         }
     }
+}
+
+/// The weekly run has all groups of fault tests, each once.
+#[test]
+fn the_parts_of_the_faults_are_complete() {
+    let groups = |text: &str| {
+        let words = text.split(|c: char| !c.is_alphanumeric() && !"_:".contains(c));
+        let mut groups: Vec<String> = words
+            .filter(|word| word.len() > 2 && word.ends_with("::"))
+            .map(String::from)
+            .collect();
+        groups.sort();
+        groups
+    };
+    let script = groups(&read("tools/faults"));
+    assert!(script.len() > 5, "{script:?}");
+    assert_eq!(groups(&read(".github/workflows/faults.yml")), script);
 }

@@ -43,6 +43,24 @@ fn hard_disks() {
     );
 }
 
+/// The formats of virtual machines, as docs/elsewhere.md says to make them.
+#[test]
+fn converted_images() {
+    let disk = Disk::of("release/siso_os");
+    let folder = Folder::new();
+    for format in ["vdi", "vmdk", "vhdx", "vpc", "qcow2"] {
+        let converted = folder.0.join("os").with_extension(format);
+        let output = Command::new("qemu-img")
+            .args(["convert", "-f", "raw", "-O", format])
+            .args([&disk.path, &converted])
+            .output()
+            .expect("qemu-img starts; `make doctor` shows how to install it");
+        assert!(output.status.success(), "{format}: {output:?}");
+        let drive = format!("-drive if=ide,format={format},file=FILE");
+        boots_file(&drive, &converted.display().to_string());
+    }
+}
+
 #[test]
 fn virtio_nvme_and_scsi() {
     for machine in ["pc", "q35"] {
