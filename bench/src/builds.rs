@@ -1,20 +1,46 @@
-//! Build times: `make image` in a copy of the tree, clean and after a change.
+//! Build times: `make image` in a copy of the tree, clean and after an edit.
 
 use crate::text::{median, ratio, spread, table};
 use crate::tools;
+use siso_image::qemu::{self, Machine, not_started};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs};
 
 /// Folders that are not copied, because an image does not need them.
 const LEFT_OUT: [&str; 3] = ["target", ".git", "bench"];
 
+/// An edit of a file, and the build times after it.
+struct Edit {
+    file: &'static str,
+    /// `cargo build` of the kernel alone.
+    bare: Vec<f64>,
+    /// `make image`.
+    image: Vec<f64>,
+}
+
+impl Edit {
+    fn of(file: &'static str) -> Edit {
+        Edit {
+            file,
+            bare: Vec::new(),
+            image: Vec::new(),
+        }
+    }
+}
+
+/// How long the greeting may take.
+const HELLO_LIMIT: Duration = Duration::from_secs(120);
+
 /// A copy of the tree, and the build times in it.
 pub struct Builds {
     tree: PathBuf,
     clean: Vec<f64>,
-    touched: Vec<f64>,
+    unchanged: Vec<f64>,
+    edits: [Edit; 2],
+    hello: Vec<f64>,
     peer: Vec<f64>,
     /// How many times the first clean build compiled `core`.
     pub cores: usize,
@@ -48,14 +74,16 @@ impl Builds {
         Ok(Builds {
             tree,
             clean: Vec::new(),
-            touched: Vec::new(),
+            unchanged: Vec::new(),
+            edits: [Edit::of("src/main.rs"), Edit::of("boot/a20.s")],
+            hello: Vec::new(),
             peer: Vec::new(),
             cores: crates.iter().filter(|name| **name == "core").count(),
             units: crates.len(),
         })
     }
 
-    /// Measures clean builds, builds after a change, and the builds of `peer`.
+    /// Measures clean builds, builds after an edit, and the builds of `peer`.
     pub fn run(
         &mut self,
         runs: usize,
@@ -66,32 +94,71 @@ impl Builds {
             let target = self.tree.join("target");
             fs::remove_dir_all(&target).map_err(|error| error.to_string())?;
             self.clean.push(seconds(&mut make_image(&self.tree))?);
-            touch(&self.tree.join("src/main.rs"))?;
-            self.touched.push(seconds(&mut make_image(&self.tree))?);
+            self.unchanged.push(seconds(&mut make_image(&self.tree))?);
+            for edit in &mut self.edits {
+                let file = self.tree.join(edit.file);
+                touch(&file)?;
+                edit.bare.push(seconds(&mut cargo_build(&self.tree))?);
+                touch(&file)?;
+                edit.image.push(seconds(&mut make_image(&self.tree))?);
+            }
+            self.hello.push(self.edit_to_hello()?);
             self.peer.extend(peer()?);
         }
         Ok(())
+    }
+
+    /// From an edit of the kernel to its greeting on the serial line.
+    fn edit_to_hello(&self) -> Result<f64, String> {
+        touch(&self.tree.join("src/main.rs"))?;
+        let start = Instant::now();
+        tools::run(&mut make_image(&self.tree))?;
+        let disk = qemu::disk(&self.tree.join("target/siso_os.img"));
+        let mut machine = Machine::start(&disk).map_err(|error| not_started(&error))?;
+        match machine.wait_for_serial(HELLO_LIMIT, |serial| serial.contains("Hello World!")) {
+            true => Ok(start.elapsed().as_secs_f64()),
+            false => Err(format!("no greeting: {}", machine.serial())),
+        }
     }
 
     /// A table of the build times, and how they compare.
     pub fn table(&self) -> String {
         let mut rows = vec![
             row("`make image`, clean", &self.clean),
-            row("`make image`, `src/main.rs` touched", &self.touched),
+            row("`make image`, nothing changed", &self.unchanged),
         ];
         let mut text = String::new();
+        for Edit { file, bare, image } in &self.edits {
+            rows.push(row(
+                &format!("`cargo build` after an edit of `{file}`"),
+                bare,
+            ));
+            rows.push(row(
+                &format!("`make image` after an edit of `{file}`"),
+                image,
+            ));
+            text += &compared(
+                &format!("After an edit of `{file}`, `make image`"),
+                image,
+                "`cargo build` of the kernel",
+                bare,
+            );
+        }
+        rows.push(row(
+            "an edit to `Hello World!` on the serial line",
+            &self.hello,
+        ));
         if !self.peer.is_empty() {
             rows.push(row("`cargo bootimage`, clean", &self.peer));
-            let pairs = self.clean.iter().zip(&self.peer);
-            let ratios: Vec<f64> = pairs.map(|(ours, peer)| ours / peer).collect();
-            text = format!(
-                "\nA clean `make image` takes {} of the time of a clean `cargo bootimage` (spread {:.0} %).\n",
-                ratio(median(ratios.iter().copied()), 1.0),
-                spread(ratios.iter().copied())
+            text += &compared(
+                "A clean `make image`",
+                &self.clean,
+                "a clean `cargo bootimage`",
+                &self.peer,
             );
         }
         format!(
-            "{}{text}\nA clean `make image` compiles {} crates, `core` {}.\n",
+            "{}\n{text}A clean `make image` compiles {} crates, `core` {}.\n",
             table(&["build", "seconds", "spread"], &rows),
             self.units,
             match self.cores {
@@ -102,10 +169,20 @@ impl Builds {
     }
 }
 
+/// A sentence: the ratio of two builds that were measured in turn.
+fn compared(one: &str, ours: &[f64], other: &str, theirs: &[f64]) -> String {
+    let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
+    format!(
+        "{one} takes {} of the time of {other} (spread {:.0} %).\n",
+        ratio(median(ratios.iter().copied()), 1.0),
+        spread(ratios.iter().copied())
+    )
+}
+
 fn row(what: &str, seconds: &[f64]) -> Vec<String> {
     vec![
         what.into(),
-        format!("{:.1}", median(seconds.iter().copied())),
+        format!("{:.2}", median(seconds.iter().copied())),
         format!("{:.0} %", spread(seconds.iter().copied())),
     ]
 }
@@ -116,6 +193,18 @@ fn make_image(tree: &Path) -> Command {
     make.arg("image").current_dir(tree);
     clear(&mut make);
     make
+}
+
+/// The kernel's build alone, as `make image` does it.
+fn cargo_build(tree: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["build", "--release", "-Z", "unstable-options"])
+        .args(["--artifact-dir", "target/kernel"])
+        .current_dir(tree)
+        .env_remove("RUSTUP_TOOLCHAIN"); // set by the Cargo that runs the bench
+    clear(&mut cargo);
+    cargo
 }
 
 /// Removes the environment variables that the calling `make` and Cargo set.
@@ -153,7 +242,10 @@ fn copy(from: &Path, to: &Path, left_out: &[&str]) -> Result<(), String> {
         if left_out.iter().any(|left_out| name == *left_out) {
             continue;
         }
-        if path.is_dir() {
+        if path.is_symlink() {
+            let target = fs::read_link(&path).map_err(about)?;
+            symlink(target, to.join(name)).map_err(about)?;
+        } else if path.is_dir() {
             copy(&path, &to.join(name), &["target"])?;
         } else {
             fs::copy(&path, to.join(name)).map_err(about)?;

@@ -8,6 +8,7 @@
 mod boots;
 mod budgets;
 mod builds;
+mod checksum;
 mod count;
 mod payload;
 mod peers;
@@ -119,6 +120,8 @@ fn bench(options: &Options, folder: &Path) -> Result<bool, String> {
     report.add("disk", &sizes::disk(kernels)?)?;
     let (used, marked) = (sizes::low_memory(), sizes::marked(&small)?);
     report.add("memory", &format!("{used}\n{marked}"))?;
+
+    report.add("checksum", &checksum::speeds()?)?;
 
     let debug = DebugKernel::measure(&debug, folder, &counter)?;
     let mut builds = builds::Builds::new(top, folder)?;
