@@ -71,11 +71,14 @@ fn main() {
                 .iter()
                 .map(|name| boot.join(name).with_extension("s")),
         );
-    let (compiler, objects) = match (build.try_get_compiler(), build.try_compile_intermediates()) {
-        (Ok(compiler), Ok(objects)) => (compiler, objects),
-        (Err(error), _) => fail(&format!("{error}; {NEEDED}")),
-        (_, Err(error)) => fail(&error.to_string()),
+    let objects = match build.try_compile_intermediates() {
+        Ok(objects) => objects,
+        Err(error) if error.to_string().starts_with("ToolNotFound") => {
+            fail(&format!("{error}; {NEEDED}"))
+        }
+        Err(error) => fail(&error.to_string()),
     };
+    let compiler = build.get_compiler();
 
     let elf = out.join("loader.elf");
     let bin = out.join("loader.bin");

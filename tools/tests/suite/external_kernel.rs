@@ -197,3 +197,22 @@ fn boot_info_package() {
     let (output, said) = cargo(&package, "installed", &["check", "--quiet"]);
     assert!(output.status.success(), "{said}");
 }
+
+/// Without a compiler that can assemble the loader, the package says what it needs.
+#[test]
+fn no_compiler() {
+    let folder = Folder::new();
+    let package = package("tools", &folder.0);
+    let output = Command::new("cargo")
+        .args(["check", "--locked", "--target-dir"])
+        .arg(top().join("target/installed"))
+        .current_dir(&package)
+        .env("CC_x86_64_unknown_linux_gnu", "no-such-compiler")
+        .env_remove("RUSTUP_TOOLCHAIN") // set by the Cargo that runs this test
+        .output()
+        .expect("Cargo starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    let sentence = "the loader needs a C compiler, as and ld of GNU for x86-64";
+    assert!(said.contains(sentence), "{said}");
+}
