@@ -75,22 +75,17 @@ install: setup                  ## install siso-image for other kernels, in ~/.c
 
 test: setup lint kernels        ## run all tests: boot every kernel and check it
 	cargo test
-	tools/host-cargo test -- --include-ignored $(threads) $(skip)
-	HOST_CRATE=bench tools/host-cargo test
+	tools/host-cargo test --workspace -- --include-ignored $(threads) $(skip)
 
 faults: setup kernels           ## run the fault tests at full length: FAULTS="groups"
 	@tools/faults --include-ignored $(threads) $(skip)
 
 lint: kernel                    ## check formatting and lints
 	cargo fmt --check
-	tools/host-cargo fmt --check
+	tools/host-cargo fmt --all --check
 	cargo clippy --examples --tests -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --quiet
-	tools/host-cargo clippy --all-targets -- --deny warnings
-	HOST_CRATE=tools/boot-info tools/host-cargo fmt --check
-	HOST_CRATE=tools/boot-info tools/host-cargo clippy -- --deny warnings
-	HOST_CRATE=bench tools/host-cargo fmt --check
-	HOST_CRATE=bench tools/host-cargo clippy --all-targets -- --deny warnings
+	tools/host-cargo clippy --workspace --all-targets -- --deny warnings
 	cd tests/kernels && cargo fmt --check
 	cd tests/kernels && cargo clippy --target-dir ../../target/kernels/build -- --deny warnings
 	cd tests/series && cargo fmt --check
@@ -118,7 +113,7 @@ size: setup                     ## show used and free bytes in both stages
 bench: setup kernel             ## count instructions and bytes: PEERS=1 DOCS=1
 	cargo build -Z unstable-options --artifact-dir target/kernels/dev
 	cargo build --examples --release -Z unstable-options --artifact-dir target/kernels/release
-	HOST_CRATE=bench tools/host-cargo build --release \
+	tools/host-cargo build -p bench --release \
 	    -Z unstable-options --artifact-dir $(CURDIR)/target/bin
 	target/bin/bench $(if $(PEERS),--peers) $(if $(DOCS),--docs)
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs};
 
 /// Folders that are not copied, because an image does not need them.
-const LEFT_OUT: [&str; 3] = ["target", ".git", "bench"];
+const LEFT_OUT: [&str; 2] = ["target", ".git"];
 
 /// An edit of a file, and the build times after it.
 struct Edit {
