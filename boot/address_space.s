@@ -20,17 +20,32 @@
 # ANCHOR: address_space
         .globl  address_space
 address_space:
-        call    page_zeroed
+        mov     $PF_W, %r12d            # R12D = rights of what is not the kernel's
+        testb   $FEATURE_CRATE, features
+        jz      .Lroot
+        mov     $PF_W | PF_X, %r12d     # kernels of that crate may execute it, and
+        mov     $CRATE_TABLES >> PAGE_SHIFT, %eax       # may read the first page
+        xchg    %eax, frame_next        # tables at their own addresses, so those
+        mov     %eax, %r13d             # are in low memory
+.Lroot: call    page_zeroed
         mov     %eax, page_root
         xor     %ebp, %ebp              # LEVEL_PT
-        mov     $PF_W, %esi
+        mov     %r12d, %esi
 
         # The first MiB, where the screen is: each page at its own address.
         # Page 0 is left out, so a null pointer faults.
         mov     $1, %eax
         mov     $1, %ebx
         mov     $FRAMES_1M - 1, %ecx
-        call    page_map
+        testb   $FEATURE_CRATE, features
+        jz      .Llow
+        mov     $CRATE_LOW_END / PAGE_BYTES - 1, %ecx   # two parts of it: the
+        call    page_map                # kernel may map the others itself
+        mov     $SCREEN_BASE / PAGE_BYTES, %eax
+        mov     %eax, %ebx
+        mov     $(SCREEN_END - SCREEN_BASE) / PAGE_BYTES, %ecx
+        mov     %r13d, frame_next       # it needs no more tables
+.Llow:  call    page_map
         mov     $SWITCH_PAGE, %eax      # start_kernel.s runs in this page when
         mov     %eax, %ebx              # these tables come on
         mov     $1, %ecx
@@ -39,7 +54,7 @@ address_space:
 
         # The boot info and the stack. The page between them is not mapped: a
         # stack that grew too large faults there.
-        mov     $PF_W, %esi
+        mov     %r12d, %esi
         mov     info_address, %rax
         shr     $PAGE_SHIFT, %rax
         mov     info_frame, %ebx
@@ -53,6 +68,8 @@ address_space:
 
         # Physical memory: the first 4 GiB completely. The first 2 MiB, which hold
         # memory of different kinds, in pages of 4 KiB, the rest in pages of 2 MiB.
+        testb   $FEATURE_PHYSICAL, features
+        jz      .Lkernel
         mov     physical_offset, %rax
         shr     $PAGE_SHIFT, %rax
         xor     %ebx, %ebx
@@ -65,8 +82,22 @@ address_space:
         call    page_map
         call    .Lhigh
 
+.Lkernel:
         mov     $.Lsegment, %ebp
-        jmp     each_segment
+        call    each_segment
+
+        # The PML4 as a table of every level: its own entry points to it.
+        mov     recursive_address, %rdi
+        shr     $PAGE_SHIFT, %rdi
+        and     $INDEX_MASK, %edi
+        jz      .Lret
+        mov     page_root, %eax
+        lea     (%rax, %rdi, ENTRY_BYTES), %edi
+        cmpl    $0, (%rdi)
+        jne     header_bad              # the entry is something else's
+        or      $PTE_P | PTE_RW, %al
+        mov     %rax, (%rdi)
+        ret
 # ANCHOR_END: address_space
 
 # A segment of the kernel: its first page has the rights of all who share it.
@@ -138,7 +169,7 @@ address_space:
 .Lmap:  mov     physical_offset, %rax
         shr     $PAGE_SHIFT, %rax
         add     %rbx, %rax
-        mov     $PF_W, %esi
+        mov     %r12d, %esi
         call    page_map
         mov     %edx, %ebx
         jmp     .Lpart

@@ -29,10 +29,12 @@
         .globl  allocate
 allocate:
         call    map_make
+        testb   $FEATURE_CRATE, features        # that crate does not heed physical
+        jnz     .Lblock                 # addresses
         mov     $.Lfree_as_linked, %ebp
         call    each_segment
         jnc     .Lplaced
-        call    .Lplace_as_block
+.Lblock:call    .Lplace_as_block
 .Lplaced:
         mov     $.Ltake, %ebp
         movl    $TABLES_FIXED, tables
@@ -124,6 +126,11 @@ allocate:
         ja      die
         mov     $FRAMES_2M, %ecx        # aligned to 2 MiB (docs/protocol.md)
         call    map_find
+        testb   $FEATURE_CRATE, features
+        jz      .Lholes
+        mov     $KIND_KERNEL, %ecx      # one region: that crate's kernels have no
+        call    region_add              # usable memory in holes between segments
+.Lholes:
         shl     $PAGE_SHIFT, %rax
         sub     %rbx, %rax              # RAX = from virtual to physical
         mov     $.Lmove, %ebp

@@ -3,7 +3,8 @@
 # Mode:      64-bit long mode, 16-bit real mode and back
 # Called by: every 64-bit file that needs the screen, the disk or an answer of
 #            the BIOS
-# Provides:  bios_call; bios_interrupt15, bios_read_chunk: what to call with it
+# Provides:  bios_call; bios_interrupt10, bios_interrupt15, bios_read_chunk: what
+#            to call with it
 # Next:      header.s
 #
 # BIOS services are 16-bit code. A BIOS call may change all that is its own in
@@ -109,7 +110,12 @@ bios_call:
 # ANCHOR_END: bios_call
 
         .code16
-        .globl  bios_interrupt15, bios_read_chunk
+        .globl  bios_interrupt10, bios_interrupt15, bios_read_chunk
+
+# bios_interrupt10 - INT 10h, the screen
+bios_interrupt10:
+        int     $0x10
+        ret
 
 # bios_interrupt15 - INT 15h, system services
 bios_interrupt15:

@@ -40,7 +40,12 @@ boot_info:
         mov     frame_next, %edx
         mov     $KIND_PAGE_TABLE, %ecx
         call    region_add
-        call    map_make
+        testb   $FEATURE_CRATE, features
+        jz      .Lused
+        mov     $CRATE_TABLES >> PAGE_SHIFT, %eax
+        mov     $CRATE_TABLES_END >> PAGE_SHIFT, %edx
+        call    region_add
+.Lused: call    map_make
 
         mov     info_frame, %edi
         shl     $PAGE_SHIFT, %rdi
@@ -50,7 +55,7 @@ boot_info:
         rep stosq
         mov     %rdx, %rdi
         mov     $MAP_BASE, %esi
-        xor     %ebx, %ebx              # EBX = regions so far
+        mov     $INFO_REGIONS, %ecx     # ECX = regions left
 .Lregion:
         mov     (%rsi), %eax            # frame numbers become 64 bits
         stosq
@@ -58,41 +63,57 @@ boot_info:
         stosq
         mov     REGION_KIND(%rsi), %eax
         stosq
-        inc     %ebx
+        dec     %ecx
         add     $REGION_BYTES, %esi
         cmp     map_end, %esi
         jne     .Lregion
-        mov     %rbx, INFO_COUNT(%rdx)
-.Lempty:cmp     $INFO_REGIONS, %ebx
-        je      .Lfull
-        movl    $KIND_EMPTY, INFO_REGION_KIND(%rdi)
-        inc     %ebx
+        mov     $INFO_REGIONS, %eax
+        sub     %ecx, %eax
+        jecxz   .Lfull
+.Lempty:movl    $KIND_EMPTY, INFO_REGION_KIND(%rdi)
         add     $INFO_REGION_BYTES, %edi
-        jmp     .Lempty
+        loop    .Lempty
+.Lfull: stosq                           # how many they are
 
-.Lfull: mov     physical_offset, %rax
-        mov     %rax, INFO_PHYSICAL(%rdx)
+        # From here on, the features of the bootloader crate decide what there is.
+        mov     recursive_address, %rax
+        testb   $FEATURE_RECURSIVE, features
+        jz      .Lnot_recursive
+        stosq
+.Lnot_recursive:
+        mov     physical_offset, %rax
+        testb   $FEATURE_PHYSICAL, features
+        jz      .Lnot_physical
+        stosq
+.Lnot_physical:
         mov     $.Ltls, %ebp
         mov     $PT_TLS, %r12d
         call    each_header
+
+        # The fields of our own.
+        add     $INFO_MAGIC - INFO_TLS, %edi
         mov     $.Lmodule, %ebp
         call    each_module
         mov     info_magic, %rax
-        mov     %rax, INFO_MAGIC(%rdx)
-        movl    $INFO_VERSION_NOW, INFO_VERSION(%rdx)
-        movl    $INFO_END, INFO_SIZE(%rdx)
+        stosq
+        mov     $INFO_VERSION_NOW, %eax
+        stosl
+        mov     %edi, %eax
+        sub     %edx, %eax
+        add     $INFO_END - INFO_SIZE, %eax
+        stosl
         movzbl  boot_drive, %eax
-        mov     %eax, INFO_DRIVE(%rdx)
+        stosl
         mov     a20_method, %eax
-        mov     %eax, INFO_A20(%rdx)
+        stosl
         mov     memory_source, %eax
-        mov     %eax, INFO_SOURCE(%rdx)
+        stosl
         mov     allow_wx, %eax
         shl     $1, %eax                # INFO_FLAG_WX
         testl   $CPUID_NX, cpu_features
         jz      .Lno_nx
         or      $INFO_FLAG_NX, %eax
-.Lno_nx:mov     %eax, INFO_FLAGS(%rdx)
+.Lno_nx:stosl
 
         cmpl    $0, map_simplified
         je      .Lwhole
@@ -109,11 +130,11 @@ boot_info:
 # The template of thread-local storage: the first values of each thread's own
 # variables (ELF program header PT_TLS).
 .Ltls:  mov     P_VADDR(%rbx), %rax
-        mov     %rax, INFO_TLS(%rdx)
+        mov     %rax, (%rdi)
         mov     P_FILESZ(%rbx), %rax
-        mov     %rax, INFO_TLS + 8(%rdx)
+        mov     %rax, 8(%rdi)
         mov     P_MEMSZ(%rbx), %rax
-        mov     %rax, INFO_TLS + 16(%rdx)
+        mov     %rax, 16(%rdi)
         clc
         ret
 
@@ -124,9 +145,9 @@ boot_info:
         shl     $4, %ecx                # an address and a size for each type
         mov     P_PADDR(%rbx), %rax
         add     physical_offset, %rax
-        mov     %rax, INFO_COMMAND(%rdx, %rcx)
+        mov     %rax, INFO_COMMAND - INFO_MAGIC(%rdi, %rcx)
         mov     P_FILESZ(%rbx), %rax
-        mov     %rax, INFO_COMMAND + 8(%rdx, %rcx)
+        mov     %rax, INFO_COMMAND - INFO_MAGIC + 8(%rdi, %rcx)
         clc
         ret
 

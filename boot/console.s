@@ -73,7 +73,7 @@ put_decimal:
         add     $'0', %al
         jmp     put_char
 
-# flush - show what was collected
+# flush - show what was collected; if the image header asks for quiet, forget it
 #
 # Clobbers:  RAX, RBX, RCX, RDX, RBP, RSI, R8-R11
 flush:  mov     text_end, %esi
@@ -81,7 +81,9 @@ flush:  mov     text_end, %esi
         mov     $text, %esi
         mov     %esi, text_end
         mov     $print, %r8d
-        jmp     bios_call
+        cmpl    $0, quiet
+        je      bios_call
+        ret
 
 # die - show what was collected and an error, go on to the next boot device (this
 #       one is for 64-bit code; stage 1 has its own)

@@ -34,6 +34,8 @@ header_check:
         jae     header_bad
         cmpl    $1, allow_wx
         ja      header_bad
+        cmpl    $FEATURES_ALL, features
+        ja      header_bad
         mov     max_frame, %eax
         test    $FRAMES_2M - 1, %eax    # or the last large page would reach out
         jnz     header_bad              # of its range

@@ -111,6 +111,10 @@ map_fits:
 
 # map_find - find the lowest free frames between 1 MiB and 4 GiB, or stop
 #
+# For kernels of the bootloader crate, from 4 MiB on: below, it leaves usable
+# memory, and its kernels may depend on a region of it that comes before the
+# large one.
+#
 # In:        EAX how many; ECX alignment in frames, a power of two
 # Out:       EAX first frame; EDX end frame
 # Clobbers:  RCX, RSI, RDI
@@ -123,7 +127,10 @@ map_find:
         je      .Lspace
         mov     (%rsi), %eax
         mov     $FRAMES_1M, %edx
-        cmp     %edx, %eax
+        testb   $FEATURE_CRATE, features
+        jz      .Lown
+        mov     $FRAMES_4M, %edx
+.Lown:  cmp     %edx, %eax
         cmovb   %edx, %eax
         dec     %eax                    # round up
         or      %ecx, %eax

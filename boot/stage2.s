@@ -19,7 +19,8 @@
 # ANCHOR: header
         .globl  image_header, checksums_sector, checksums_sectors, checksums_checksum
         .globl  kernel_sector, kernel_sectors, elf_sectors, allow_wx, serial_mode
-        .globl  stack_pages, max_frame, info_address, stack_guard, physical_offset
+        .globl  stack_pages, max_frame, features, quiet, recursive_address
+        .globl  info_address, stack_guard, physical_offset
         .globl  reserved_ranges, reserved_ranges_end
 image_header:
         jmp     .Lchained
@@ -34,6 +35,9 @@ allow_wx:           .long   0   # 1: some page is W and X; WX=1 allowed it
 serial_mode:        .long   0   # SERIAL_AUTO, SERIAL_ON or SERIAL_OFF
 stack_pages:        .long   0   # of the kernel's stack
 max_frame:          .long   0   # physical memory that is managed ends here
+features:           .long   0   # FEATURE_CRATE and others: whose kernel it is
+quiet:              .long   0   # 1: errors are shown, and nothing else
+recursive_address:  .quad   0   # of the PML4, if it has an entry for itself, or 0
         # Virtual memory that is not the kernel's: first and last address of
 reserved_ranges:
 info_address:       .quad   0, 0        # the boot info,

@@ -26,6 +26,19 @@ start_kernel:
         mov     $msg_newline, %esi
         call    put
         call    flush
+        testb   $FEATURE_CRATE, features
+        jz      .Lscreen_left
+        mov     $0x0003, %eax           # INT 10h AH=00h: mode 3, 80x25 text, as
+        testb   $FEATURE_VGA, features  # before; it clears the screen. Or
+        jz      .Lmode
+        mov     $0x13, %al              # mode 13h, 320x200, 256 colours
+.Lmode: mov     $bios_interrupt10, %r8d
+        call    bios_call
+        mov     $TEXT_BASE, %edi        # the crate clears half of a text screen
+        xor     %eax, %eax              # once more: black on black, where the
+        mov     $80 * 25 / 8, %ecx      # cursor does not show
+        rep stosq
+.Lscreen_left:
         mov     $0xec00, %eax           # INT 15h AX=EC00h: tell the BIOS that
         mov     $2, %ebx                # the kernel runs in 64-bit mode (AMD
         mov     $bios_interrupt15, %r8d # publication 26094); it may not know
@@ -51,11 +64,16 @@ start_kernel:
         mov     page_root, %eax
         mov     %rax, %cr3              # the kernel's address space
         mov     $CR4_PAE, %eax
+        mov     %cr0, %rdx
+        and     $CR0_ET | CR0_NE, %edx  # as found
+        or      $CR0_PE | CR0_WP | CR0_PG, %edx
+        testb   $FEATURE_SSE, features
+        jz      .Lno_sse
+        or      $CR4_OSFXSR | CR4_OSXMMEXCPT, %eax
+        or      $CR0_MP, %edx
+.Lno_sse:
         mov     %rax, %cr4
-        mov     %cr0, %rax
-        and     $CR0_ET | CR0_NE, %eax  # as found
-        or      $CR0_PE | CR0_WP | CR0_PG, %eax
-        mov     %rax, %cr0
+        mov     %rdx, %cr0
 
         xor     %eax, %eax              # null selectors: of our descriptors, the
         mov     %eax, %ds               # kernel depends on that of CS only

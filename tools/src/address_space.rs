@@ -35,6 +35,8 @@ pub struct AddressSpace {
     pub stack_pages: u64,
     /// Physical memory: 4 TiB, or less if there is no room, but at least 4 GiB.
     pub physical: Range,
+    /// The address of the PML4 through its entry for itself, if it has one.
+    pub recursive: Option<u64>,
 }
 
 /// Why a range cannot be used.
@@ -47,6 +49,7 @@ pub enum Error {
     Overlap(Range, Range),
     StackTooLarge(u64),
     NoRoom(&'static str),
+    ModulesNotMapped,
 }
 
 impl fmt::Display for Range {
@@ -77,6 +80,11 @@ impl fmt::Display for Error {
                 )
             }
             NoRoom(name) => write!(f, "the kernel leaves no free virtual addresses for {name}"),
+            ModulesNotMapped => write!(
+                f,
+                "a command line or a ramdisk needs the feature map_physical_memory of the \
+                 bootloader crate: it is where the kernel finds them"
+            ),
         }
     }
 }
@@ -130,18 +138,19 @@ impl AddressSpace {
             .collect();
         taken.extend(manifest.boot_info_address.map(boot_info));
         taken.extend(manifest.stack_address.map(stack));
-        // Up to the next range or the end of this half, at most 4 TiB.
-        let requested = manifest.physical_memory_offset.map(|first| {
-            let above = taken.iter().map(|range| range.first);
-            let next = above
-                .filter(|&above| above > first)
-                .map(|above| above - first);
-            let room = next.fold(end_of_half(first).wrapping_sub(first), u64::min);
-            let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(LARGE_PAGE_BYTES - 1);
-            Range::new("physical memory", first, bytes)
-        });
+        let requested = manifest.physical_memory_offset;
+        let requested = requested.map(|first| physical_memory(first, &taken));
         taken.extend(requested);
 
+        // The crate gives out PML4 entries in their order: the first for its own use,
+        // which the kernel gets, too, with the feature recursive_page_table.
+        let mut recursive = None;
+        if let Some(features) = manifest.crate09 {
+            let name = "the recursive page table";
+            let first = free(1, PML4_ENTRY_BYTES, &taken, name)?;
+            taken.push(Range::new(name, first, PML4_ENTRY_BYTES));
+            recursive = Some(recursive_address(first)).filter(|_| features.is_recursive());
+        }
         let boot_info_bytes = match manifest.stack_address {
             None => STACK_OFFSET + stack_pages * PAGE_BYTES, // the stack follows it
             Some(_) => PAGE_BYTES,
@@ -163,6 +172,10 @@ impl AddressSpace {
         taken.extend([boot_info, stack]);
         let physical = match requested {
             Some(range) => range,
+            None if manifest.crate09.is_some() => {
+                let first = free(1, PML4_ENTRY_BYTES, &taken, "physical memory")?;
+                physical_memory(first, &taken)
+            }
             None => {
                 let first = free(PML4_PHYSICAL, PHYSICAL_BYTES, &taken, "physical memory")?;
                 Range::new("physical memory", first, PHYSICAL_BYTES)
@@ -173,6 +186,7 @@ impl AddressSpace {
             stack,
             stack_pages,
             physical,
+            recursive,
         };
         space.check(kernel)?;
         Ok(space)
@@ -206,6 +220,25 @@ impl AddressSpace {
         }
         Ok(())
     }
+}
+
+/// Physical memory from this address on: up to the next range or the end of this
+/// half, at most 4 TiB.
+fn physical_memory(first: u64, taken: &[Range]) -> Range {
+    let above = taken.iter().map(|range| range.first);
+    let next = above
+        .filter(|&above| above > first)
+        .map(|above| above - first);
+    let room = next.fold(end_of_half(first).wrapping_sub(first), u64::min);
+    let bytes = room.clamp(FOUR_GIB, PHYSICAL_BYTES) & !(LARGE_PAGE_BYTES - 1);
+    Range::new("physical memory", first, bytes)
+}
+
+/// The address of the PML4 through the entry for itself that covers `first`: the
+/// index of that entry four times.
+fn recursive_address(first: u64) -> u64 {
+    let index = first / PML4_ENTRY_BYTES;
+    (0..4).fold(0, |address, level| address | index << (12 + 9 * level))
 }
 
 /// The end (exclusive) of the canonical half that contains this address; 0 means

@@ -2,6 +2,7 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
+use siso_image::crate09::Crate09;
 use std::path::PathBuf;
 
 const ENVIRONMENT: &str = "\
@@ -131,6 +132,22 @@ fn with_options(command: Command) -> Command {
                 .help(
                     "Whether the loader uses the serial line; auto: unless the BIOS \
                      mirrors the screen there",
+                ),
+        )
+        .arg(
+            Arg::new("quiet")
+                .long("quiet")
+                .action(ArgAction::SetTrue)
+                .help("Let the loader show errors only"),
+        )
+        .arg(
+            Arg::new("bootloader-features")
+                .long("bootloader-features")
+                .value_name("LIST")
+                .value_parser(Crate09::parse)
+                .help(
+                    "Boot the kernel as one of the bootloader crate 0.9 with these of its \
+                     features, separated by commas; the manifest says so, too",
                 ),
         )
         .arg(path("manifest").long("manifest").value_name("FILE").help(

@@ -2,6 +2,7 @@
 
 use crate::cli;
 use clap::ArgMatches;
+use siso_image::crate09::Crate09;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options, Serial};
 use siso_image::manifest::Manifest;
@@ -106,9 +107,13 @@ impl Build {
     ) -> Result<Build, String> {
         let ramdisk = args.get_one::<PathBuf>("ramdisk");
         let manifest = args.get_one::<PathBuf>("manifest");
+        let mut manifest = manifest.map_or_else(default_manifest, |file| Manifest::read(file))?;
+        let crate09 = args.get_one::<Crate09>("bootloader-features").copied();
+        manifest.crate09 = crate09.or(manifest.crate09);
         Ok(Build {
-            wx: args.get_flag("wx"),
-            manifest: manifest.map_or_else(default_manifest, |file| Manifest::read(file))?,
+            // The loader of the crate maps writable code without a word.
+            wx: args.get_flag("wx") || manifest.crate09.is_some(),
+            manifest,
             options: Options {
                 command_line: args.get_one("command-line").cloned().unwrap_or_default(),
                 ramdisk: ramdisk.map_or(Ok(Vec::new()), |file| read(file))?,
@@ -117,6 +122,7 @@ impl Build {
                     Some("off") => Serial::Off,
                     _ => Serial::Auto,
                 },
+                quiet: args.get_flag("quiet"),
             },
         })
     }

@@ -1,6 +1,7 @@
 //! Lays out the disk: stage 1, stage 2, the checksum table, the kernel.
 
 use crate::address_space::{self, AddressSpace};
+use crate::crate09::Crate09;
 use crate::elf::Kernel;
 use crate::layout::*;
 use crate::manifest::Manifest;
@@ -19,6 +20,8 @@ pub struct Options {
     pub ramdisk: Vec<u8>,
     /// Whether the loader uses the serial line.
     pub serial: Serial,
+    /// Whether the loader shows errors only.
+    pub quiet: bool,
 }
 
 /// Whether the loader writes to the serial line COM1.
@@ -73,7 +76,12 @@ impl Image {
         options: &Options,
     ) -> Result<Self, address_space::Error> {
         let space = AddressSpace::choose(kernel, manifest)?;
-        let (elf, elf_sectors) = kernel.reduced(&options.modules());
+        let modules = options.modules();
+        let is_unmapped = |it: Crate09| !it.maps_physical_memory();
+        if !modules.is_empty() && manifest.crate09.is_some_and(is_unmapped) {
+            return Err(address_space::Error::ModulesNotMapped);
+        }
+        let (elf, elf_sectors) = kernel.reduced(&modules);
         let table_sector = sectors(LOADER.len()) as u32;
         let table_sectors = table_sectors(chunk_count(&elf, elf_sectors));
         let kernel_sector = table_sector + table_sectors as u32;
@@ -102,6 +110,10 @@ impl Image {
         put(SERIAL_MODE, &options.serial.mode().to_le_bytes());
         put(STACK_PAGES, &(space.stack_pages as u32).to_le_bytes());
         put(MAX_FRAME, &space.frames().to_le_bytes());
+        put(FEATURES, &Crate09::header(manifest.crate09).to_le_bytes());
+        put(QUIET, &u32::from(options.quiet).to_le_bytes());
+        let recursive = space.recursive.unwrap_or(0);
+        put(RECURSIVE_ADDRESS, &recursive.to_le_bytes());
         for (address, range) in [
             (INFO_ADDRESS, space.boot_info),
             (STACK_GUARD, space.stack),

@@ -3,13 +3,14 @@
 //!
 //! The loader's bytes are embedded in this crate, so it needs no other files.
 //! The data flow: [`elf`] reads and checks the kernel; [`manifest`] reads the
-//! requests in its `Cargo.toml`, and [`address_space`] chooses virtual addresses;
-//! [`image`] lays out the disk with [`checksum`] and [`disk`], and [`output`] writes
+//! requests in its `Cargo.toml`, [`crate09`] knows what kernels of the `bootloader`
+//! crate expect, and [`address_space`] chooses virtual addresses; [`image`] lays out the disk with [`checksum`] and [`disk`], and [`output`] writes
 //! the file; [`run`] and [`test`] boot it in [`qemu`], and `usb` writes it to a USB
 //! stick. `new` creates a new kernel.
 
 pub mod address_space;
 pub mod checksum;
+pub mod crate09;
 pub mod disk;
 pub mod elf;
 pub mod image;

@@ -4,15 +4,19 @@
 //! Cargo itself reads the file (`cargo metadata`), so that it is interpreted in
 //! the same way.
 
+use crate::crate09::Crate09;
 use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// `[package.metadata.bootloader]` and `[package.metadata.bootimage]`.
+/// `[package.metadata.bootloader]` and `[package.metadata.bootimage]`, and which
+/// loader the kernel is written for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
+    /// The features of the `bootloader` crate 0.9, if the kernel depends on it.
+    pub crate09: Option<Crate09>,
     /// `kernel-stack-size`, in pages of 4 KiB.
     pub stack_pages: Option<u64>,
     /// `kernel-stack-address`: the guard page; the stack begins one page above.
@@ -38,6 +42,7 @@ impl Default for Manifest {
     /// `siso_os::qemu`.
     fn default() -> Self {
         Manifest {
+            crate09: None,
             stack_pages: None,
             stack_address: None,
             physical_memory_offset: None,
@@ -50,6 +55,10 @@ impl Default for Manifest {
         }
     }
 }
+
+/// The platform whose dependencies are those of a kernel. Cargo asks rustc about it
+/// without building anything.
+const PLATFORM: &str = "x86_64-unknown-none";
 
 /// Keys of `bootimage` that concern its own build process; they have no meaning
 /// here.
@@ -73,12 +82,8 @@ impl Manifest {
             .map_err(|error| about(error.to_string()))?;
         let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
         let output = Command::new(cargo)
-            .args([
-                "metadata",
-                "--format-version=1",
-                "--no-deps",
-                "--manifest-path",
-            ])
+            .args(["metadata", "--format-version=1", "--filter-platform"])
+            .args([PLATFORM, "--manifest-path"])
             .arg(&path)
             .current_dir(path.parent().unwrap_or(Path::new("/")))
             .output()
@@ -94,7 +99,17 @@ impl Manifest {
             .into_iter()
             .find(|package| package["manifest_path"].as_str().map(Path::new) == Some(&path))
             .ok_or_else(|| about("is the manifest of a workspace, not of a package".into()))?;
-        Manifest::of(&package["metadata"]).map_err(about)
+        let mut manifest = Manifest::of(&package["metadata"]).map_err(about)?;
+        manifest.crate09 = crate09(&metadata, &package["id"]).map_err(about)?;
+        let unmapped = |it: Crate09| !it.maps_physical_memory();
+        if manifest.physical_memory_offset.is_some() && manifest.crate09.is_some_and(unmapped) {
+            return Err(about(
+                "[package.metadata.bootloader] physical-memory-offset: needs the feature \
+                 map_physical_memory of the bootloader crate"
+                    .into(),
+            ));
+        }
+        Ok(manifest)
     }
 
     /// Reads the keys in `[package.metadata]`.
@@ -152,6 +167,40 @@ impl Manifest {
     }
 }
 
+/// The features of the `bootloader` crate, if the package with this ID depends on it
+/// directly, as its users do: for the boot info's types. The metadata is Cargo's.
+fn crate09(metadata: &Value, package: &Value) -> Result<Option<Crate09>, String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let find = |items: &Value, id: &Value| list(items).into_iter().find(|item| item["id"] == *id);
+    let nodes = &metadata["resolve"]["nodes"];
+    let incomplete = "the output of cargo metadata is not complete";
+    for dependency in list(&find(nodes, package).ok_or(incomplete)?["deps"]) {
+        // Not one of tests or of the build script.
+        let kinds = list(&dependency["dep_kinds"]);
+        if !kinds.iter().any(|kind| kind["kind"].is_null()) {
+            continue;
+        }
+        let id = &dependency["pkg"];
+        let package = find(&metadata["packages"], id).ok_or(incomplete)?;
+        let name = package["name"].as_str().unwrap_or_default();
+        let version = package["version"].as_str().unwrap_or_default();
+        if !["bootloader", "bootloader_api"].contains(&name) {
+            continue;
+        }
+        if name != "bootloader" || !version.starts_with("0.9.") {
+            return Err(format!(
+                "depends on {name} {version}, whose boot protocol this loader does not have; \
+                 of that crate, it replaces bootloader 0.9"
+            ));
+        }
+        let features = list(&find(nodes, id).ok_or(incomplete)?["features"]);
+        return Crate09::new(features.iter().filter_map(Value::as_str))
+            .map(Some)
+            .map_err(|error| format!("bootloader {version}: {error}"));
+    }
+    Ok(None)
+}
+
 /// A virtual address: a string, because TOML has no unsigned 64-bit numbers.
 fn address(value: &Value) -> Result<u64, &'static str> {
     let text = value
@@ -188,6 +237,7 @@ mod tests {
             "bootimage": {"run-args": ["-m", "64"], "test-args": ["-smp", "2"], "test-timeout": 5,
                 "test-success-exit-code": 35, "test-no-reboot": false, "build-command": ["x"]}}"#);
         let expected = Manifest {
+            crate09: None,
             stack_pages: Some(128),
             stack_address: Some(0xffff_ff80_0000_0000),
             physical_memory_offset: Some(4096),

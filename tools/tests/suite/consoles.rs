@@ -1,6 +1,9 @@
 //! The serial line: its settings after the loader, and each character only once.
 
-use crate::common::{Disk, LONG, row};
+use crate::common::{Disk, LONG, kernel, row};
+use siso_image::elf::Kernel;
+use siso_image::image::{Image, Options};
+use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
 
 /// Reads a byte from an I/O port with QEMU's monitor.
@@ -35,6 +38,24 @@ fn the_uart_is_set_up() {
     let divisor = [port(&mut machine, DATA), port(&mut machine, INTERRUPTS)];
     assert_eq!(u16::from_le_bytes(divisor), 1);
     assert_eq!(port(&mut machine, MODEM), DTR_RTS_OUT2);
+}
+
+/// With `--quiet`, the loader shows nothing that is not an error.
+#[test]
+fn a_quiet_loader() {
+    let file = std::fs::read(kernel("seed")).expect("the kernel can be read");
+    let seed = Kernel::parse(&file, false).expect("the kernel is valid");
+    let options = Options {
+        quiet: true,
+        ..Options::default()
+    };
+    let image = Image::new(&seed, &Manifest::default(), &options).expect("everything fits");
+    let mut machine = Disk::new(&image.bytes).boot(&[]);
+    let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
+    assert!(screen.row(0).starts_with("Hello World!"), "{screen}");
+    assert!((1..25).all(|row| screen.row(row).is_empty()), "{screen}");
+    assert_eq!((machine.serial(), machine.debug_port()), Default::default());
+    row("a quiet loader", "nothing", "nothing", "QEMU");
 }
 
 /// Removes line feeds and escape sequences, such as those that move the cursor.

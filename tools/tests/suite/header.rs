@@ -23,6 +23,9 @@ const HEADERS: Field = (ELF_SECTORS, 4);
 const WX: Field = (ALLOW_WX, 4);
 const STACK: Field = (STACK_PAGES, 4);
 const FRAMES: Field = (MAX_FRAME, 4);
+const KERNEL_FEATURES: Field = (FEATURES, 4);
+const ONLY_ERRORS: Field = (QUIET, 4);
+const RECURSIVE: Field = (RECURSIVE_ADDRESS, 8);
 const INFO_FIRST: Field = (INFO_ADDRESS, 8);
 const INFO_LAST: Field = (INFO_ADDRESS + 8, 8);
 const GUARD_FIRST: Field = (STACK_GUARD, 8);
@@ -77,6 +80,20 @@ fn numbers() {
     );
     invalid("2^31 sectors of ELF headers", HEADERS, 1 << 31);
     invalid("checksum table of 0 sectors", TABLE_SECTORS, 0);
+    let name = "a feature of the kernel that is none";
+    invalid(name, KERNEL_FEATURES, FEATURES_ALL + 1);
+    // The last index of the address is that of the PML4's own entry.
+    let name = "the PML4's own entry is that of physical memory";
+    invalid(name, RECURSIVE, PML4_PHYSICAL * PAGE_BYTES);
+}
+
+/// A quiet loader shows its errors all the same, and nothing before them.
+#[test]
+fn an_error_of_a_quiet_loader() {
+    let mut machine = boot(&[(ONLY_ERRORS, 1), (WX, 2)]);
+    assert_shows(&mut machine, SENTENCE);
+    assert_eq!(machine.debug_port().trim_start().find(SENTENCE), Some(0));
+    row("invalid header, quiet", SENTENCE, SENTENCE, "QEMU");
 }
 
 #[test]
@@ -146,6 +163,13 @@ fn values_that_the_header_check_may_accept() {
         ("stack in the first MiB", GUARD_FIRST, 0),
         ("stack not aligned to a page", GUARD_FIRST, GUARD_HERE + 8),
         ("physical memory at address 0", PHYSICAL_FIRST, 0),
+        (
+            "a kernel of the bootloader crate",
+            KERNEL_FEATURES,
+            FEATURE_CRATE | FEATURE_PHYSICAL,
+        ),
+        ("quiet: 2^32 - 1", ONLY_ERRORS, 0xffff_ffff),
+        ("the last entry for the PML4 itself", RECURSIVE, u64::MAX),
         (
             "physical memory that ends before it starts",
             PHYSICAL_LAST,
