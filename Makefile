@@ -90,6 +90,8 @@ lint: kernel                    ## check formatting and lints
 	cd tests/kernels && cargo clippy --target-dir ../../target/kernels/build -- --deny warnings
 	cd tests/series && cargo fmt --check
 	cd tests/series && cargo clippy --target-dir ../../target/series -- --deny warnings
+	cd tests/drop_in && cargo fmt --check
+	cd tests/drop_in && cargo clippy --all-features --target-dir ../../target/drop_in -- --deny warnings
 
 debug: setup $(kernel)          ## boot, then wait for `make gdb` in another terminal
 	@echo "QEMU is waiting on port 1234. Run 'make gdb' in another terminal."

@@ -149,7 +149,7 @@ impl AddressSpace {
             let name = "the recursive page table";
             let first = free(1, PML4_ENTRY_BYTES, &taken, name)?;
             taken.push(Range::new(name, first, PML4_ENTRY_BYTES));
-            recursive = Some(recursive_address(first)).filter(|_| features.is_recursive());
+            recursive = features.is_recursive().then_some(recursive_address(first));
         }
         let boot_info_bytes = match manifest.stack_address {
             None => STACK_OFFSET + stack_pages * PAGE_BYTES, // the stack follows it

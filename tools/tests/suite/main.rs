@@ -7,6 +7,7 @@ mod common;
 mod consoles;
 mod damage;
 mod docs;
+mod drop_in;
 mod elf_fuzz;
 mod elf_rules;
 mod examples;
