@@ -108,16 +108,17 @@ pub fn layout() -> String {
     let words: Vec<&str> = BOOT_INFO
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect();
+    // A routine of the loader may have the name of something else there.
+    let is_used = |name: &str| {
+        let constant = name.starts_with("KIND_") || BOOT_INFO.contains(&format!("layout::{name}"));
+        constant && words.contains(&name)
+    };
     let mut text = String::from("// The layout of the boot info, from the loader.\n");
     for line in LAYOUT.lines() {
         let Some((_, constant)) = line.split_once("pub const ") else {
             continue;
         };
-        if constant
-            .split(':')
-            .next()
-            .is_some_and(|name| words.contains(&name))
-        {
+        if constant.split(':').next().is_some_and(is_used) {
             text += &format!("pub const {constant}\n");
         }
     }

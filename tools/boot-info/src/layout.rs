@@ -29,4 +29,3 @@ pub const KIND_RESERVED: u64 = 0x2;
 pub const KIND_STACK: u64 = 0x7;
 pub const KIND_USABLE: u64 = 0x0;
 pub const PAGE_BYTES: u64 = 0x1000;
-pub const BOOT_INFO: u64 = 0x92bb;

@@ -208,7 +208,11 @@ fn an_invalid_manifest() {
 
     let folder = Folder::new();
     let manifest = folder.0.join("Cargo.toml");
-    fs::write(&manifest, "[workspace]\n").expect("a file can be written");
+    fs::write(&manifest, "[workspace]\nmembers = [\"a\"]\n").expect("a file can be written");
+    fs::create_dir_all(folder.0.join("a/src")).expect("a folder can be made");
+    fs::write(folder.0.join("a/Cargo.toml"), "[package]\nname = \"a\"\n")
+        .expect("a file can be written");
+    fs::write(folder.0.join("a/src/lib.rs"), "").expect("a file can be written");
     let file = kernel("tls");
     let arguments = ["test", path(&file), "--manifest", path(&manifest)];
     let (output, said) = siso_image(&arguments, &[]);
