@@ -6,6 +6,7 @@
 //! `SISO_PEERS=1` asks that loader again, and `SISO_PEERS=record` writes the files
 //! anew; both need `bootimage` and the component `llvm-tools-preview`.
 
+use crate::common::looping::full;
 use crate::common::{Disk, EXIT, Folder, LONG, PASSED, kernel, passes_with, row, top};
 use siso_image::manifest::Manifest;
 use std::path::{Path, PathBuf};
@@ -180,38 +181,22 @@ fn same_as_under_the_crate(features: &[&str], keys: &[&str]) {
     row(&name, "as under bootloader 0.9.35", "the same", emulator);
 }
 
-#[test]
-fn no_features() {
-    same_as_under_the_crate(&[], &[]);
-}
-
-#[test]
-fn a_recursive_page_table_and_physical_memory() {
-    same_as_under_the_crate(&["map_physical_memory", "recursive_page_table"], &[]);
-}
-
-#[test]
-fn sse_and_graphics() {
-    same_as_under_the_crate(&["sse", "vga_320x200"], &[]);
-}
-
-#[test]
-fn every_key() {
-    let (features, keys) = KEYS[4];
-    same_as_under_the_crate(features, keys);
-}
-
-/// Every set of features, and every key. Takes minutes, so only `make faults` runs it.
+/// Every set of features and every key, or a sample that has each of them.
 #[test]
 fn every_feature_and_key() {
-    if env::var_os("SISO_FULL").is_none() {
-        return;
-    }
-    for set in 0..1 << ALL.len() {
+    let sets: Vec<usize> = match full() {
+        true => (0..1 << ALL.len()).collect(),
+        false => vec![0b0000, 0b0011, 0b1100],
+    };
+    for set in sets {
         let features = (0..ALL.len()).filter(|n| set >> n & 1 != 0).map(|n| ALL[n]);
         same_as_under_the_crate(&features.collect::<Vec<_>>(), &[]);
     }
-    for (features, keys) in KEYS {
+    let keys = match full() {
+        true => &KEYS[..],
+        false => &KEYS[4..], // all of them
+    };
+    for (features, keys) in keys {
         same_as_under_the_crate(features, keys);
     }
 }
