@@ -144,7 +144,7 @@ impl Counter {
             .stderr(stderr);
         let mut child = scratch
             .spawn(&mut command)
-            .map_err(|error| not_started(&error))?;
+            .map_err(|error| not_started(&qemu::program(), &error))?;
         let start = Instant::now();
         let status = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
@@ -187,7 +187,7 @@ pub fn versions(disk: &Path, folder: &Path) -> Result<String, String> {
             ])
             .collect::<Vec<String>>(),
     )
-    .map_err(|error| not_started(&error))?;
+    .map_err(|error| not_started(&qemu::program(), &error))?;
     let start = Instant::now();
     while start.elapsed() < BOOT_LIMIT {
         let text = std::fs::read_to_string(&log).unwrap_or_default();

@@ -27,7 +27,7 @@ pub fn command() -> Command {
                 "Boot a kernel in QEMU; a kernel built by `cargo test` is run as with `test`",
             )),
             "FLAGS",
-            "More arguments for QEMU",
+            "More arguments for QEMU, in which {} is the image",
         ))
         .subcommand(with_flags(
             with_options(Command::new("test").about("Boot a self-testing kernel")),
@@ -138,7 +138,7 @@ fn with_options(command: Command) -> Command {
             Arg::new("quiet")
                 .long("quiet")
                 .action(ArgAction::SetTrue)
-                .help("Let the loader show errors only"),
+                .help("Let the loader show errors only; in a test, it always does"),
         )
         .arg(
             Arg::new("bootloader-features")
@@ -151,8 +151,8 @@ fn with_options(command: Command) -> Command {
                 ),
         )
         .arg(path("manifest").long("manifest").value_name("FILE").help(
-            "Read [package.metadata.bootloader] and [package.metadata.bootimage] from this \
-             Cargo.toml",
+            "Read the tables bootloader, bootimage and siso-image of [package.metadata] from \
+             this Cargo.toml",
         ))
 }
 

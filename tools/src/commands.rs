@@ -8,7 +8,7 @@ use siso_image::image::{Image, Options, Serial};
 use siso_image::manifest::Manifest;
 #[cfg(feature = "new")]
 use siso_image::new;
-use siso_image::qemu::Scratch;
+use siso_image::qemu::{Launch, Scratch};
 use siso_image::{LOADER_ELF, output, run, size, test};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -16,9 +16,31 @@ use std::{env, fs, io};
 /// The loader accepts no segment and no boot module larger than this.
 const FILE_BYTES_MAX: u64 = 1 << 31;
 
-/// Runs the command with these arguments.
-pub fn run(matches: &ArgMatches) -> Result<(), String> {
+/// Runs the command with these arguments; returns the exit status.
+pub fn run(matches: &ArgMatches) -> Result<u8, String> {
     let (name, args) = matches.subcommand().expect("a command is required");
+    match name {
+        "run" => {
+            let build = Build::of(args, Manifest::of_cargo)?;
+            let kernel = path(args, "kernel");
+            if test::is_test(kernel) {
+                return run_test(build, kernel, flags(args));
+            }
+            let flags = [build.manifest.run_args.clone(), flags(args), more_flags()].concat();
+            let (mut scratch, image) = build.temporary_image(kernel)?;
+            let launch = Launch::new(&image, &build.manifest.run_command, &flags);
+            run::run(&mut scratch, &image, launch, build.options.quiet)
+        }
+        "test" => {
+            let build = Build::of(args, Manifest::of_cargo)?;
+            run_test(build, path(args, "kernel"), flags(args))
+        }
+        _ => run_other(name, args).map(|()| 0),
+    }
+}
+
+/// Runs a command that does not run a kernel.
+fn run_other(name: &str, args: &ArgMatches) -> Result<(), String> {
     match name {
         "build" => {
             let build = Build::of(args, no_manifest)?;
@@ -27,21 +49,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), String> {
             write(output, &image.bytes)?;
             println!("{}", image.describe(output));
             Ok(())
-        }
-        "run" => {
-            let build = Build::of(args, Manifest::of_cargo)?;
-            let kernel = path(args, "kernel");
-            if test::is_test(kernel) {
-                return run_test(build, kernel, flags(args));
-            }
-            let flags = [build.manifest.run_args.clone(), flags(args), more_flags()].concat();
-            let success = build.manifest.test_success_exit_code;
-            let (mut scratch, image) = build.temporary_image(kernel)?;
-            run::run(&mut scratch, &image, &flags, success)
-        }
-        "test" => {
-            let build = Build::of(args, Manifest::of_cargo)?;
-            run_test(build, path(args, "kernel"), flags(args))
         }
         "screenshot" => {
             let build = Build::of(args, no_manifest)?;
@@ -110,6 +117,7 @@ impl Build {
         let mut manifest = manifest.map_or_else(default_manifest, |file| Manifest::read(file))?;
         let crate09 = args.get_one::<Crate09>("bootloader-features").copied();
         manifest.crate09 = crate09.or(manifest.crate09);
+        let quiet = args.get_flag("quiet") || manifest.quiet;
         Ok(Build {
             // The loader of the crate maps writable code without a word.
             wx: args.get_flag("wx") || manifest.crate09.is_some(),
@@ -122,7 +130,7 @@ impl Build {
                     Some("off") => Serial::Off,
                     _ => Serial::Auto,
                 },
-                quiet: args.get_flag("quiet"),
+                quiet,
             },
         })
     }
@@ -160,23 +168,29 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 /// Boots a self-testing kernel. The words before the first one with a single
 /// leading dash are its command line, unless it already has one; the rest are
 /// arguments for QEMU.
-fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<(), String> {
+fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<u8, String> {
     let for_qemu = |word: &String| word.starts_with('-') && !word.starts_with("--");
     let end = words.iter().position(for_qemu).unwrap_or(words.len());
-    let flags = [words.split_off(end), more_flags()].concat();
+    let more = [words.split_off(end), more_flags()].concat();
     if build.options.command_line.is_empty() {
         build.options.command_line = words.join(" ");
     }
     let limit = run::time_limit()?;
     let (mut scratch, image) = build.temporary_image(kernel)?;
-    if let Err(error) = test::run(&mut scratch, &image, &build.manifest, limit, &flags) {
-        drop(scratch);
-        let name = kernel.file_name().unwrap_or_default().to_string_lossy();
-        eprintln!("siso-image: {name}: {error}");
-        // The exit status of the standard harness: Cargo adds a note for others.
-        std::process::exit(101);
+    let manifest = &build.manifest;
+    // As with bootimage, these are also for a program that is not QEMU.
+    let no_reboot = manifest.test_no_reboot.then(|| "-no-reboot".to_string());
+    let test_args = manifest.test_args.clone().unwrap_or_default();
+    let flags = [no_reboot.into_iter().collect(), test_args, more].concat();
+    let launch = Launch::new(&image, &manifest.run_command, &flags);
+    match test::run(&mut scratch, launch, manifest, limit) {
+        Ok(()) => Ok(0),
+        Err(failed) => {
+            let name = kernel.file_name().unwrap_or_default().to_string_lossy();
+            eprintln!("siso-image: {name}: {}", failed.message);
+            Ok(failed.status)
+        }
     }
-    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {

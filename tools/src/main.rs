@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match commands::run(&cli::command().get_matches()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status.into(),
         Err(message) => {
             eprintln!("siso-image: {message}");
             ExitCode::FAILURE

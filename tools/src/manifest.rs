@@ -5,14 +5,16 @@
 //! the same way.
 
 use crate::crate09::Crate09;
+use crate::qemu::IMAGE;
 use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// `[package.metadata.bootloader]` and `[package.metadata.bootimage]`, and which
-/// loader the kernel is written for.
+/// `[package.metadata.bootloader]`, `[package.metadata.bootimage]`, and this
+/// program's own `[package.metadata.siso-image]`, since `bootimage` refuses unknown
+/// keys in its table; and which loader the kernel is written for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
     /// The features of the `bootloader` crate 0.9, if the kernel depends on it.
@@ -25,6 +27,9 @@ pub struct Manifest {
     pub physical_memory_offset: Option<u64>,
     /// `boot-info-address`
     pub boot_info_address: Option<u64>,
+    /// `run-command`: the program and its first arguments; `{}` is the image. Empty:
+    /// QEMU with the image as a drive.
+    pub run_command: Vec<String>,
     /// `run-args`: more arguments for QEMU.
     pub run_args: Vec<String>,
     /// `test-args`: the arguments for QEMU in a test.
@@ -35,6 +40,8 @@ pub struct Manifest {
     pub test_timeout: Duration,
     /// `test-no-reboot`: whether a reset of the machine ends the test.
     pub test_no_reboot: bool,
+    /// `quiet`: whether the loader prints only errors.
+    pub quiet: bool,
 }
 
 impl Default for Manifest {
@@ -47,11 +54,13 @@ impl Default for Manifest {
             stack_address: None,
             physical_memory_offset: None,
             boot_info_address: None,
+            run_command: Vec::new(),
             run_args: Vec::new(),
             test_args: None,
             test_success_exit_code: 0x10 << 1 | 1,
             test_timeout: Duration::from_secs(300),
             test_no_reboot: true,
+            quiet: false,
         }
     }
 }
@@ -59,10 +68,6 @@ impl Default for Manifest {
 /// The platform whose dependencies are those of a kernel. Cargo asks rustc about it
 /// without building anything.
 const PLATFORM: &str = "x86_64-unknown-none";
-
-/// Keys of `bootimage` that concern its own build process; they have no meaning
-/// here.
-const IGNORED: [&str; 2] = ["build-command", "run-command"];
 
 impl Manifest {
     /// The manifest of the package whose kernel Cargo is running; the defaults if
@@ -115,7 +120,7 @@ impl Manifest {
     /// Reads the keys in `[package.metadata]`.
     fn of(metadata: &Value) -> Result<Manifest, String> {
         let mut manifest = Manifest::default();
-        for table in ["bootloader", "bootimage"] {
+        for table in ["bootloader", "bootimage", "siso-image"] {
             let keys = match metadata.get(table) {
                 None => continue,
                 Some(Value::Object(keys)) => keys,
@@ -156,11 +161,16 @@ impl Manifest {
                 let seconds = value.as_u64().ok_or("must be a number of seconds")?;
                 self.test_timeout = Duration::from_secs(seconds);
             }
-            ("bootimage", "test-no-reboot") => match value {
-                Value::Bool(value) => self.test_no_reboot = *value,
-                _ => return Err("must be true or false".into()),
-            },
-            ("bootimage", key) if IGNORED.contains(&key) => {}
+            ("bootimage", "test-no-reboot") => self.test_no_reboot = truth(value)?,
+            ("bootimage", "run-command") => {
+                self.run_command = texts(value)?;
+                if !self.run_command.iter().any(|word| word.contains(IMAGE)) {
+                    return Err("must contain {}, which stands for the disk image".into());
+                }
+            }
+            // For the command `cargo bootimage`, which is not needed here.
+            ("bootimage", "build-command") => {}
+            ("siso-image", "quiet") => self.quiet = truth(value)?,
             _ => return Err("unknown key".into()),
         }
         Ok(())
@@ -214,6 +224,10 @@ fn address(value: &Value) -> Result<u64, &'static str> {
     number.map_err(|_| "must be an address such as \"0x10000000000\"")
 }
 
+fn truth(value: &Value) -> Result<bool, &'static str> {
+    value.as_bool().ok_or("must be true or false")
+}
+
 fn texts(value: &Value) -> Result<Vec<String>, &'static str> {
     let text = |value: &Value| value.as_str().map(String::from);
     let list = value.as_array();
@@ -235,18 +249,21 @@ mod tests {
             "bootloader": {"kernel-stack-size": 128, "kernel-stack-address": "0xFFFFFF8000000000",
                 "physical-memory-offset": "4096", "boot-info-address": "0x1_0000"},
             "bootimage": {"run-args": ["-m", "64"], "test-args": ["-smp", "2"], "test-timeout": 5,
-                "test-success-exit-code": 35, "test-no-reboot": false, "build-command": ["x"]}}"#);
+                "test-success-exit-code": 35, "test-no-reboot": false, "build-command": ["x"],
+                "run-command": ["qemu", "-hda", "{}"]}, "siso-image": {"quiet": true}}"#);
         let expected = Manifest {
             crate09: None,
             stack_pages: Some(128),
             stack_address: Some(0xffff_ff80_0000_0000),
             physical_memory_offset: Some(4096),
             boot_info_address: Some(0x10000),
+            run_command: vec!["qemu".into(), "-hda".into(), "{}".into()],
             run_args: vec!["-m".into(), "64".into()],
             test_args: Some(vec!["-smp".into(), "2".into()]),
             test_success_exit_code: 35,
             test_timeout: Duration::from_secs(5),
             test_no_reboot: false,
+            quiet: true,
         };
         assert_eq!(manifest, Ok(expected));
         assert_eq!(of("null"), Ok(Manifest::default()));
@@ -286,6 +303,14 @@ mod tests {
             (
                 r#"{"bootimage": {"run-args": "-m 64"}}"#,
                 "run-args: must be a list of strings",
+            ),
+            (
+                r#"{"bootimage": {"run-command": ["qemu-system-x86_64", "a.bin"]}}"#,
+                "run-command: must contain {}",
+            ),
+            (
+                r#"{"siso-image": {"quiet": 1}}"#,
+                "[package.metadata.siso-image] quiet: must be true or false",
             ),
             (
                 r#"{"bootimage": {"run-args": [1]}}"#,

@@ -1,50 +1,44 @@
 //! `siso-image run`: boots a kernel where the user can see it.
 //!
 //! With a display, QEMU opens a window. Without a display, it draws the screen in
-//! the terminal. With neither, the kernel runs until it halts, and then its
-//! screen is printed.
+//! the terminal. With neither, the serial line is printed as it comes; the screen,
+//! while the kernel runs and when it has halted.
 
-use crate::qemu::{self, Failure, Machine, Scratch, escaped, not_started, program};
+use crate::qemu::arguments::{Kind, watched_elsewhere};
+use crate::qemu::{self, Failure, Launch, Machine, Scratch, Screen, Seen, escaped, not_started};
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
-/// Boots an image. `flags` are more arguments for QEMU, and take precedence where
-/// they set up the serial line or the terminal. A kernel that exits QEMU with the
-/// exit status `success` has not failed.
-pub fn run(
-    scratch: &mut Scratch,
-    image: &Path,
-    flags: &[String],
-    success: i32,
-) -> Result<(), String> {
-    if display() && window() {
-        return interactive(scratch, image, &[], "stdio", flags, success);
+/// How long the loader may take, unless `$TIMEOUT` says so.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How often the screen of a kernel that does not halt is printed, if it changes.
+const SCREEN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Boots an image; returns the exit status, which is QEMU's. The folder of the
+/// image is for temporary files, too.
+pub fn run(scratch: &mut Scratch, image: &Path, launch: Launch, quiet: bool) -> Result<u8, String> {
+    if !launch.is_qemu() {
+        return interactive(scratch, image, launch);
     }
-    if display() {
+    if display() && window(launch.program()) {
+        return interactive(scratch, image, launch);
+    }
+    if display() && !launch.has(Kind::Display) {
         eprintln!("This QEMU cannot open a window (`make doctor` shows what to install).");
     }
-    let has = |any: &[&str]| flags.iter().any(|flag| any.contains(&flag.as_str()));
     let terminal = stdin().is_terminal() && stdout().is_terminal();
-    if terminal && has(&["-display", "-nographic"]) {
-        return interactive(scratch, image, &[], "stdio", flags, success);
+    if terminal && !launch.has(Kind::Display) {
+        return in_terminal(scratch, image, launch);
     }
-    if terminal {
-        return in_terminal(scratch, image, flags, success);
+    if terminal || watched_elsewhere(launch.given()) {
+        let mut launch = launch;
+        launch.add(Kind::Display, &["-display", "none"]);
+        return interactive(scratch, image, launch);
     }
-    if has(&["-S"]) {
-        // A debugger will connect, so there is no time limit.
-        return interactive(
-            scratch,
-            image,
-            &["-display", "none"],
-            "stdio",
-            flags,
-            success,
-        );
-    }
-    headless(image, flags, success)
+    headless(launch, quiet)
 }
 
 /// Whether there is a display.
@@ -57,8 +51,8 @@ fn display() -> bool {
 
 /// Whether this QEMU can open a window: in most distributions, that needs a
 /// separate package.
-fn window() -> bool {
-    let help = qemu::command().args(["-display", "help"]).output();
+fn window(program: &str) -> bool {
+    let help = Command::new(program).args(["-display", "help"]).output();
     let kinds = help.map(|output| output.stdout).unwrap_or_default();
     let kinds = String::from_utf8_lossy(&kinds);
     kinds
@@ -66,20 +60,20 @@ fn window() -> bool {
         .any(|kind| ["gtk", "sdl", "cocoa"].contains(&kind.trim()))
 }
 
-/// QEMU draws the screen in the terminal; the serial line is printed afterwards.
-fn in_terminal(
-    scratch: &mut Scratch,
-    image: &Path,
-    flags: &[String],
-    success: i32,
-) -> Result<(), String> {
+/// QEMU draws the screen in the terminal; the serial line is printed afterwards,
+/// because both do not fit into one terminal.
+fn in_terminal(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Result<u8, String> {
     println!("QEMU will show the screen here. To quit, press Alt+2 and type: quit");
     print!("Press Enter to start. ");
     let _ = stdout().flush(); // the prompt may be late
     let _ = stdin().read_line(&mut String::new()); // any input will do
     let serial = image.with_file_name("serial");
-    let to = format!("file:{}", escaped(&serial));
-    let result = interactive(scratch, image, &["-display", "curses"], &to, flags, success);
+    launch.add(Kind::Display, &["-display", "curses"]);
+    launch.add(
+        Kind::Serial,
+        &["-serial", &format!("file:{}", escaped(&serial))],
+    );
+    let result = interactive(scratch, image, launch);
     if let Ok(output) = fs::read(serial) {
         let output = String::from_utf8_lossy(&output).replace('\r', "");
         println!("Serial line:\n{}", output.trim());
@@ -87,88 +81,120 @@ fn in_terminal(
     result
 }
 
-fn interactive(
-    scratch: &mut Scratch,
-    image: &Path,
-    mode: &[&str],
-    serial: &str,
-    flags: &[String],
-    success: i32,
-) -> Result<(), String> {
-    let sets_serial = |flag: &String| {
-        ["-serial", "-nographic"].contains(&flag.as_str()) || flag.contains("stdio")
-    };
-    let mut command = qemu::command();
-    command.arg("-no-reboot").args(mode);
-    if !flags.iter().any(sets_serial) {
-        command.args(["-serial", serial]);
-    }
-    // Closing QEMU is not a failure; the log shows a triple fault (with TCG).
+/// Waits until the user or the kernel ends QEMU, as without this program.
+fn interactive(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Result<u8, String> {
     let log = image.with_file_name("log");
-    if !flags
-        .iter()
-        .any(|flag| ["-d", "-D"].contains(&flag.as_str()))
-    {
-        command.args(["-d", "cpu_reset", "-D"]).arg(&log);
-    }
-    command.args(qemu::disk(image)).args(flags);
+    launch.add(Kind::Reset, &["-no-reboot"]);
+    launch.add(Kind::Serial, &["-serial", "stdio"]);
+    // The log shows a triple fault (with TCG).
+    let to_log = log.display().to_string();
+    launch.add(Kind::Log, &["-d", "cpu_reset", "-D", &to_log]);
     let status = scratch
-        .spawn(&mut command)
-        .and_then(|mut child| child.wait());
+        .spawn(&mut launch.command())
+        .and_then(|mut child| child.wait())
+        .map_err(|error| not_started(launch.program(), &error))?;
     let log = fs::read(log).unwrap_or_default();
-    let triple_fault = String::from_utf8_lossy(&log).contains("Triple fault");
-    match status {
-        Ok(_) if triple_fault => Err("a triple fault reset the machine".into()),
-        Ok(status) if status.success() || status.code() == Some(success) => Ok(()),
-        Ok(status) => Err(format!("{}: {status}", program())),
-        Err(error) => Err(not_started(&error)),
+    if String::from_utf8_lossy(&log).contains("Triple fault") {
+        return Err("a triple fault reset the machine".into());
+    }
+    match status.code() {
+        Some(status) => Ok(exit_status(status)),
+        None => Err(format!("{}: {status}", launch.program())),
     }
 }
 
-fn headless(image: &Path, flags: &[String], success: i32) -> Result<(), String> {
-    let mut machine = start(image, flags)?;
-    let halted = machine.wait_for_halt(timeout()?);
+/// Nobody can end QEMU, so it ends with the kernel: when that halts.
+fn headless(launch: Launch, quiet: bool) -> Result<u8, String> {
+    let program = launch.program().to_string();
+    let limit = time_limit()?;
+    let mut machine =
+        Machine::launch(launch, quiet).map_err(|error| not_started(&program, &error))?;
+    let mut screens = Screens::new();
+    let halted = machine.watch(limit.unwrap_or(START_LIMIT), limit, |screen, output| {
+        screens.seen(screen, output)
+    });
     // The screen is shown even after a failure, when it helps most.
-    match halted
-        .as_ref()
-        .ok()
-        .cloned()
-        .or_else(|| machine.screen().ok())
-    {
-        Some(screen) => println!("{screen}"),
-        None => println!("(no screen to show)"),
-    }
-    println!("Serial line:\n{}", machine.serial().trim());
+    let last = machine.screen().ok();
+    machine.stop();
+    screens.print(last.as_ref(), &machine.output());
     match halted {
-        Ok(_) => Ok(()),
-        Err(Failure::Ended { status, .. }) if status == Some(success) => Ok(()),
+        Ok(_) => Ok(0),
+        Err(Failure::NotHalted {
+            long_mode: true,
+            after,
+        }) => {
+            // As if somebody had closed QEMU's window.
+            let seconds = after.as_secs();
+            eprintln!("siso-image: the kernel still ran after {seconds} seconds, its time limit");
+            Ok(0)
+        }
+        Err(Failure::Ended {
+            status: Some(status),
+            reset: false,
+            ..
+        }) => Ok(exit_status(status)),
         Err(failure) => Err(failure.to_string()),
     }
 }
 
+/// The screens of a kernel without a display, printed between its lines on the
+/// serial line.
+struct Screens {
+    since: Instant,
+    last: Option<Screen>,
+    printed: Option<Screen>,
+}
+
+impl Screens {
+    fn new() -> Self {
+        Screens {
+            since: Instant::now(),
+            last: None,
+            printed: None,
+        }
+    }
+
+    /// Prints this screen if it is time.
+    fn seen(&mut self, screen: &Screen, output: &Seen) {
+        if self.since.elapsed() >= SCREEN_INTERVAL {
+            self.since = Instant::now();
+            self.print(Some(screen), output);
+        }
+        self.last = Some(screen.clone());
+    }
+
+    /// Prints this screen, or the last one that was seen, unless it was printed
+    /// before. If the output is within a line, ends the line.
+    fn print(&mut self, screen: Option<&Screen>, output: &Seen) {
+        let Some(screen) = screen.or(self.last.as_ref()) else {
+            return;
+        };
+        if self.printed.as_ref() == Some(screen) {
+            return;
+        }
+        let open = output.recent.last().is_some_and(|&byte| byte != b'\n');
+        println!("{}{screen}", if open { "\n" } else { "" });
+        self.printed = Some(screen.clone());
+    }
+}
+
+/// A process's exit status, which has eight bits.
+pub fn exit_status(status: i32) -> u8 {
+    u8::try_from(status).unwrap_or(1)
+}
+
 /// `siso-image screenshot`: boots an image and saves a screenshot.
 pub fn screenshot(image: &Path, file: &Path, flags: &[String]) -> Result<(), String> {
-    let mut machine = start(image, flags)?;
+    let arguments = [&qemu::disk(image), flags].concat();
+    let mut machine =
+        Machine::start(&arguments).map_err(|error| not_started(&qemu::program(), &error))?;
     machine
-        .wait_for_halt(timeout()?)
+        .wait_for_halt(time_limit()?.unwrap_or(START_LIMIT))
         .map_err(|failure| failure.to_string())?;
     let file = std::path::absolute(file).map_err(|error| error.to_string())?;
     machine
         .screenshot(&file)
         .map_err(|error| format!("{}: {error}", file.display()))
-}
-
-fn start(image: &Path, flags: &[String]) -> Result<Machine, String> {
-    let arguments: Vec<String> = qemu::disk(image)
-        .into_iter()
-        .chain(flags.to_vec())
-        .collect();
-    Machine::start(&arguments).map_err(|error| not_started(&error))
-}
-
-/// How long to wait for the kernel to halt.
-fn timeout() -> Result<Duration, String> {
-    Ok(time_limit()?.unwrap_or(Duration::from_secs(60)))
 }
 
 /// `$TIMEOUT` in seconds, if it is set.

@@ -5,27 +5,20 @@
 //! counts as success. The time limit ends a hang; a triple fault ends QEMU.
 
 use crate::manifest::Manifest;
-use crate::qemu::{self, RESET, Scratch, not_started, program};
-use std::io::{self, BufRead, BufReader, Read, Write, stdout};
+use crate::qemu::arguments::Kind;
+use crate::qemu::{Echo, Launch, Scratch, not_started};
+use crate::run::exit_status;
+use std::io;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// QEMU's arguments if the kernel's manifest has none: the exit device and the
-/// serial line.
-const ARGUMENTS: [&str; 6] = [
-    "-device",
-    "isa-debug-exit,iobase=0xf4,iosize=0x04",
-    "-serial",
-    "stdio",
-    "-display",
-    "none",
-];
-/// The loader's last message before the kernel starts.
-const LAST_LOADER_MESSAGE: &str = "long mode, entry";
 /// How often to check whether QEMU has ended.
 const POLL: Duration = Duration::from_millis(10);
+/// The message if QEMU ended with status 0.
+const NO_EXIT: &str =
+    "the machine was reset or switched off, most likely because of a triple fault";
 
 /// Whether `cargo test` built this file. Then its name ends with a dash and 16
 /// hexadecimal digits, unlike those that `cargo run` uses; or rustdoc built it for
@@ -43,45 +36,59 @@ pub fn is_test(kernel: &Path) -> bool {
     hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Boots an image and waits for the kernel's exit status. `flags` are more
-/// arguments for QEMU; `limit` overrides the manifest's time limit.
+/// Why a test failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// The exit status for it: QEMU's, or 1 where that would mean success, or where
+    /// there is none.
+    pub status: u8,
+    /// What happened.
+    pub message: String,
+}
+
+impl From<String> for Failed {
+    fn from(message: String) -> Self {
+        Failed { status: 1, message }
+    }
+}
+
+/// Boots an image and waits for the kernel's exit status. `limit` overrides the
+/// manifest's time limit.
 pub fn run(
     scratch: &mut Scratch,
-    image: &Path,
+    mut launch: Launch,
     manifest: &Manifest,
     limit: Option<Duration>,
-    flags: &[String],
-) -> Result<(), String> {
+) -> Result<(), Failed> {
     let limit = limit.unwrap_or(manifest.test_timeout);
-    let mut command = qemu::command();
-    command.args(qemu::disk(image));
-    if manifest.test_no_reboot {
-        command.arg("-no-reboot");
+    // The manifest's `test-args` are instead of these.
+    if manifest.test_args.is_none() {
+        let exit = "isa-debug-exit,iobase=0xf4,iosize=0x04";
+        launch.add(Kind::ExitDevice, &["-device", exit]);
+        launch.add(Kind::Serial, &["-serial", "stdio"]);
+        launch.add(Kind::Display, &["-display", "none"]);
     }
-    match &manifest.test_args {
-        Some(arguments) => command.args(arguments),
-        None => command.args(ARGUMENTS),
-    };
-    command
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
     let mut child = scratch
-        .spawn(&mut command)
-        .map_err(|error| not_started(&error))?;
+        .spawn(launch.command().stdin(Stdio::null()).stdout(Stdio::piped()))
+        .map_err(|error| not_started(launch.program(), &error))?;
     let output = child.stdout.take().expect("stdout is piped");
-    let printer = thread::spawn(move || print(output));
-    let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", program()));
-    let _ = printer.join(); // it ends when QEMU does
-    match ended?.map(|status| status.code()) {
-        None => Err(format!("not finished after {} seconds", limit.as_secs())),
-        Some(Some(status)) if status == manifest.test_success_exit_code => Ok(()),
-        Some(Some(0)) => Err(RESET.into()),
-        Some(Some(status)) => Err(format!(
-            "failed: QEMU's exit status is {status}; on success it would be {}",
-            manifest.test_success_exit_code
-        )),
-        Some(None) => Err("a signal ended QEMU".into()),
+    let mut echo = Echo::new(output, true);
+    let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", launch.program()));
+    echo.finish();
+    let Some(status) = ended? else {
+        return Err(format!("not finished after {} seconds", limit.as_secs()).into());
+    };
+    match status.code() {
+        Some(status) if status == manifest.test_success_exit_code => Ok(()),
+        Some(0) => Err(NO_EXIT.to_string().into()),
+        Some(status) => Err(Failed {
+            status: exit_status(status),
+            message: format!(
+                "failed: QEMU's exit status is {status}; on success it would be {}",
+                manifest.test_success_exit_code
+            ),
+        }),
+        None => Err(format!("{}: {status}", launch.program()).into()),
     }
 }
 
@@ -97,43 +104,6 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     child.kill()?;
     child.wait()?;
     Ok(None)
-}
-
-/// Prints the kernel's output as it arrives; the loader's output only if no
-/// kernel starts.
-fn print(output: impl Read) {
-    let mut output = BufReader::new(output);
-    let mut loader = Vec::new();
-    loop {
-        let line = loader.len();
-        if output.read_until(b'\n', &mut loader).is_err() || loader.len() == line {
-            return show(&loader);
-        }
-        if String::from_utf8_lossy(&loader[line..]).contains(LAST_LOADER_MESSAGE) {
-            break;
-        }
-    }
-    // Read to the end even if printing fails, so that QEMU does not block.
-    while let Ok(bytes) = output.fill_buf() {
-        let length = bytes.len();
-        if length == 0 {
-            break;
-        }
-        show(bytes);
-        output.consume(length);
-    }
-}
-
-/// Writes bytes to the terminal, without the carriage returns of a serial
-/// line.
-fn show(bytes: &[u8]) {
-    let bytes: Vec<u8> = bytes
-        .iter()
-        .copied()
-        .filter(|&byte| byte != b'\r')
-        .collect();
-    let mut stdout = stdout().lock();
-    let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush()); // see above
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Whether a kernel has started and halted, and if not, why.
 
+use super::echo::Seen;
 use super::machine::{Machine, POLL};
 use super::screen::Screen;
 use std::thread::sleep;
@@ -20,8 +21,7 @@ const EFER_LMA: u64 = 1 << 10;
 const RFLAGS_IF: u64 = 1 << 9;
 
 /// The message if QEMU ended with status 0.
-pub const RESET: &str =
-    "the machine was reset or switched off, most likely because of a triple fault";
+pub const RESET: &str = "the machine was reset, most likely because of a triple fault";
 
 /// Why a kernel did not halt.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub enum Failure {
     Ended {
         /// QEMU's exit status; `None` if a signal ended it.
         status: Option<i32>,
+        /// Whether the guest asked for a reset.
+        reset: bool,
         /// QEMU's error message.
         message: String,
     },
@@ -54,8 +56,14 @@ impl fmt::Display for Failure {
                 write!(f, "QEMU ended: {message}")
             }
             Failure::Ended {
-                status: Some(0), ..
-            } => write!(f, "{RESET}"),
+                status: Some(0),
+                reset,
+                ..
+            } => f.write_str(if *reset {
+                RESET
+            } else {
+                "the machine was switched off"
+            }),
             Failure::Ended {
                 status: Some(status),
                 ..
@@ -93,7 +101,7 @@ impl From<io::Error> for Failure {
 struct Observed {
     cpu: Cpu,
     screen: Screen,
-    serial: String,
+    output: Seen,
 }
 
 /// How the CPU stands.
@@ -107,16 +115,33 @@ struct Cpu {
 }
 
 impl Machine {
-    /// Waits until the kernel has started and halted. A CPU that waits with
-    /// interrupts disabled has halted for good. Otherwise, the CPU must be in long
-    /// mode, and screen and serial line unchanged, for two seconds if it waits for
-    /// interrupts, and for eight if it loops.
+    /// Waits until the kernel has started and halted; see [`Machine::watch`].
     pub fn wait_for_halt(&mut self, timeout: Duration) -> Result<Screen, Failure> {
-        let start = Instant::now();
-        let mut since = start;
+        self.watch(timeout, Some(timeout), |_, _| {})
+    }
+
+    /// Waits until the kernel has started, within the time `start`, and halted,
+    /// within the time `limit`, if there is one. Each time it looks, it shows
+    /// `show` the screen and the output.
+    ///
+    /// A CPU that waits with interrupts disabled has halted for good. Otherwise, the
+    /// CPU must be in long mode, and screen and output unchanged, for two seconds if
+    /// it waits for interrupts, and for eight if it loops.
+    pub fn watch(
+        &mut self,
+        start: Duration,
+        limit: Option<Duration>,
+        mut show: impl FnMut(&Screen, &Seen),
+    ) -> Result<Screen, Failure> {
+        let begin = Instant::now();
+        let mut since = begin;
         let mut before = None;
         let mut long_mode = false;
-        while start.elapsed() < timeout {
+        loop {
+            let limit = if long_mode { limit } else { Some(start) };
+            if let Some(after) = limit.filter(|&limit| begin.elapsed() >= limit) {
+                return Err(Failure::NotHalted { long_mode, after });
+            }
             match self.observe() {
                 Ok(now) => {
                     long_mode = now.cpu.long_mode;
@@ -128,10 +153,11 @@ impl Machine {
                     } else if long_mode && since.elapsed() >= now.cpu.unchanged() {
                         return Ok(now.screen);
                     } else if since.elapsed() >= UNCHANGED_WAITING
-                        && let Some(error) = loader_error(&now.serial)
+                        && let Some(error) = loader_error(&now.output)
                     {
-                        return Err(Failure::LoaderError(error.into()));
+                        return Err(Failure::LoaderError(error));
                     }
+                    show(&now.screen, &now.output);
                     before = Some(now);
                 }
                 Err(error) => {
@@ -139,6 +165,7 @@ impl Machine {
                     return Err(match self.child.try_wait()? {
                         Some(status) => Failure::Ended {
                             status: status.code(),
+                            reset: self.was_reset(),
                             message: self.messages(),
                         },
                         None => Failure::Io(error),
@@ -147,10 +174,6 @@ impl Machine {
             }
             sleep(POLL);
         }
-        Err(Failure::NotHalted {
-            long_mode,
-            after: timeout,
-        })
     }
 
     /// The output is read last, so that it is complete if the CPU has halted.
@@ -164,7 +187,7 @@ impl Machine {
         Ok(Observed {
             cpu,
             screen: self.screen()?,
-            serial: self.serial(),
+            output: self.output(),
         })
     }
 }
@@ -181,9 +204,10 @@ impl Cpu {
 
 /// The loader's error, if it is the last message: a code, then a sentence,
 /// followed by a prompt.
-fn loader_error(serial: &str) -> Option<&str> {
-    let before = serial.trim_end().strip_suffix("press a key")?;
+fn loader_error(output: &Seen) -> Option<String> {
+    let text = String::from_utf8_lossy(&output.recent).replace('\r', "");
+    let before = text.trim_end().strip_suffix("press a key")?;
     let last = before.trim_end().lines().next_back()?;
     let code = last.strip_prefix('E')?.split(' ').next()?;
-    code.parse::<u32>().ok().map(|_| last)
+    code.parse::<u32>().ok().map(|_| last.into())
 }

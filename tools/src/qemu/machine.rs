@@ -1,11 +1,14 @@
 //! A guest that runs without a window, and what can be seen of it.
 
+use super::arguments::{self, Kind};
+use super::echo::{Echo, Seen};
+use super::launch::Launch;
 use super::monitor::Monitor;
 use super::process::{Scratch, command, escaped};
 use super::screen::Screen;
 use serde_json::json;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -18,31 +21,61 @@ pub struct Machine {
     pub(super) child: Child,
     /// `None` if QEMU ended before the connection was made.
     monitor: Option<Monitor>,
+    /// The output if it is printed; otherwise it is in a file.
+    echo: Option<Echo>,
     /// The folder of the output files.
     scratch: Scratch,
 }
 
 impl Machine {
-    /// Starts QEMU with these arguments, which include the boot device.
+    /// Starts QEMU with these arguments, which include the boot device. Its output
+    /// is kept, not printed.
     pub fn start(arguments: &[impl AsRef<str>]) -> io::Result<Machine> {
-        let mut scratch = Scratch::new()?;
+        let scratch = Scratch::new()?;
         let file =
             |kind: &str, name: &str| format!("{kind}{}", escaped(&scratch.path().join(name)));
-        let socket = scratch.path().join("monitor");
         let mut command = command();
+        if !arguments::has(arguments, Kind::Display) {
+            command.args(["-display", "none"]);
+        }
+        if !arguments::has(arguments, Kind::Serial) {
+            command.args(["-serial", &file("file:", "serial")]);
+        }
         command
-            .args(["-display", "none", "-no-reboot", "-monitor", "none"])
-            .args(["-qmp", &(file("unix:", "monitor") + ",server=on,wait=off")])
-            .args(["-serial", &file("file:", "serial")])
+            .args(["-no-reboot", "-monitor", "none"])
             .args(["-debugcon", &file("file:", "debug")])
             .args(arguments.iter().map(AsRef::as_ref))
-            .stdin(Stdio::null())
             .stderr(fs::File::create(scratch.path().join("stderr"))?);
+        Machine::spawn(scratch, command)
+    }
+
+    /// Starts QEMU as a user asks for it, without a window. What it writes to its
+    /// standard output, such as the serial line, is printed as it arrives; if
+    /// `quiet`, without the loader's lines.
+    pub fn launch(mut launch: Launch, quiet: bool) -> io::Result<Machine> {
+        launch.add(Kind::Display, &["-display", "none"]);
+        launch.add(Kind::Reset, &["-no-reboot"]);
+        launch.add(Kind::Serial, &["-serial", "stdio"]);
+        let mut command = launch.command();
+        command.stdout(Stdio::piped());
+        let mut machine = Machine::spawn(Scratch::new()?, command)?;
+        let output = machine.child.stdout.take().expect("stdout is piped");
+        machine.echo = Some(Echo::new(output, quiet));
+        Ok(machine)
+    }
+
+    fn spawn(mut scratch: Scratch, mut command: Command) -> io::Result<Machine> {
+        let socket = scratch.path().join("monitor");
+        command
+            .arg("-qmp")
+            .arg(format!("unix:{},server=on,wait=off", escaped(&socket)))
+            .stdin(Stdio::null());
         let mut child = scratch.spawn(&mut command)?;
         let monitor = connect(&mut child, &socket)?;
         Ok(Machine {
             child,
             monitor,
+            echo: None,
             scratch,
         })
     }
@@ -112,6 +145,36 @@ impl Machine {
         self.file("debug")
     }
 
+    /// What can be seen of the output so far, to notice when there is more.
+    pub fn output(&self) -> Seen {
+        match &self.echo {
+            Some(echo) => echo.seen(),
+            None => {
+                let recent = self.serial().into_bytes();
+                Seen {
+                    bytes: recent.len() as u64,
+                    recent,
+                }
+            }
+        }
+    }
+
+    /// Ends QEMU, and prints what is left of its output.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill(); // it may have ended already
+        let _ = self.child.wait();
+        if let Some(echo) = &mut self.echo {
+            echo.finish();
+        }
+    }
+
+    /// Whether the guest asked for a reset when QEMU ended, rather than to be
+    /// switched off.
+    pub(super) fn was_reset(&mut self) -> bool {
+        let reason = self.monitor.as_mut().and_then(Monitor::shutdown_reason);
+        reason.is_some_and(|reason| reason == "guest-reset")
+    }
+
     /// QEMU's own messages so far.
     pub(super) fn messages(&self) -> String {
         self.file("stderr").trim().into()
@@ -170,8 +233,7 @@ impl Registers {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended already
-        let _ = self.child.wait();
+        self.stop();
     }
 }
 

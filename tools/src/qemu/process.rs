@@ -16,25 +16,14 @@ pub fn command() -> Command {
     Command::new(program())
 }
 
-/// QEMU's arguments for a disk image on its default drive.
-pub fn disk(image: &Path) -> [String; 2] {
-    [
-        "-drive".into(),
-        format!("format=raw,file={}", escaped(image)),
-    ]
-}
-
 /// A path as part of a QEMU argument, where commas are doubled.
 pub fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
 /// The message if QEMU could not be started.
-pub fn not_started(error: &io::Error) -> String {
-    format!(
-        "{}: {error}; `make doctor` shows how to install QEMU",
-        program()
-    )
+pub fn not_started(program: &str, error: &io::Error) -> String {
+    format!("{program}: {error}; `make doctor` shows how to install QEMU")
 }
 
 /// A temporary folder, and the processes that use it. When it is dropped, the

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 /// Runs Cargo in a folder, with the image builder in PATH and a target folder in
 /// this project's.
-fn cargo(folder: &Path, target: &str, arguments: &[&str]) -> (Output, String) {
+pub fn cargo(folder: &Path, target: &str, arguments: &[&str]) -> (Output, String) {
     let builder = Path::new(env!("CARGO_BIN_EXE_siso-image"));
     let builder = builder.parent().expect("it is in a folder");
     let path = env::var_os("PATH").unwrap_or_default();
@@ -36,7 +36,8 @@ fn cargo(folder: &Path, target: &str, arguments: &[&str]) -> (Output, String) {
     (output, String::from_utf8_lossy(&said).into_owned())
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder can be made");
     for entry in fs::read_dir(from).expect("the folder can be read") {
         let entry = entry.expect("the folder can be read");

@@ -27,4 +27,8 @@ mod modules;
 mod paging;
 mod reproducible;
 mod runner;
+mod runner_arguments;
+mod runner_failures;
+mod runner_screen;
+mod runner_status;
 mod usb;

@@ -44,23 +44,20 @@ fn run_fails_with_a_kernel_that_faults() {
     assert!(said.contains("the machine was reset"), "{said}");
 }
 
-/// So is a kernel that keeps writing to the screen.
+/// A kernel that keeps writing to the screen is not; the time limit ends it.
 #[test]
-fn run_fails_with_a_kernel_that_never_halts() {
+fn run_ends_a_kernel_that_never_halts() {
     let output = make(&[
         "run",
         &argument("KERNEL", kernel("never_halts")),
         "TIMEOUT=5",
     ]);
     let said = text(&output);
-    assert!(!output.status.success(), "{said}");
-    assert!(
-        said.contains("the kernel runs, but did not halt within 5 seconds"),
-        "{said}"
-    );
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("still ran after 5 seconds"), "{said}");
 }
 
-/// So is a machine that cannot start the kernel.
+/// A machine that cannot start the kernel is a failure.
 #[test]
 fn run_fails_without_long_mode() {
     let kernel = argument("KERNEL", kernel("release/siso_os"));

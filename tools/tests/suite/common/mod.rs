@@ -8,6 +8,7 @@ pub mod bad_bios;
 pub mod bochs;
 pub mod looping;
 pub mod pages;
+pub mod runner;
 
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
