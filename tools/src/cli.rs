@@ -61,6 +61,31 @@ pub fn command() -> Command {
         )
         .subcommand(Command::new("size").about("Show used and free bytes in both stages"))
         .subcommand(
+            Command::new("adopt")
+                .about(
+                    "Make this the runner of a kernel for the bootloader crate 0.9; shows the \
+                     change first",
+                )
+                .arg(
+                    path("folder")
+                        .value_name("FOLDER")
+                        .default_value(".")
+                        .help("The folder of the kernel's Cargo.toml"),
+                )
+                .arg(
+                    Arg::new("mend")
+                        .long("mend")
+                        .action(ArgAction::SetTrue)
+                        .help("Mend what is known to be wrong with the target's JSON file, too"),
+                )
+                .arg(
+                    Arg::new("yes")
+                        .long("yes")
+                        .action(ArgAction::SetTrue)
+                        .help("Do not ask before the files are changed"),
+                ),
+        )
+        .subcommand(
             Command::new("completions")
                 .about("Print completions for a shell")
                 .arg(

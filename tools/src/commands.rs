@@ -9,7 +9,7 @@ use siso_image::manifest::Manifest;
 #[cfg(feature = "new")]
 use siso_image::new;
 use siso_image::qemu::{Launch, Scratch};
-use siso_image::{LOADER_ELF, output, run, size, test};
+use siso_image::{LOADER_ELF, adopt, output, run, size, test};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -61,6 +61,13 @@ fn run_other(name: &str, args: &ArgMatches) -> Result<(), String> {
         }
         #[cfg(feature = "new")]
         "new" => new::make(path(args, "folder")),
+        "adopt" => {
+            let choices = adopt::Choices {
+                mend: args.get_flag("mend"),
+                yes: args.get_flag("yes"),
+            };
+            adopt::adopt(path(args, "folder"), &choices)
+        }
         "loader" => write(path(args, "output"), LOADER_ELF),
         "size" => {
             print!("{}", size::table());

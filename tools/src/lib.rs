@@ -6,9 +6,10 @@
 //! requests in its `Cargo.toml`, [`crate09`] knows what kernels of the `bootloader`
 //! crate expect, and [`address_space`] chooses virtual addresses; [`image`] lays out the disk with [`checksum`] and [`disk`], and [`output`] writes
 //! the file; [`run`] and [`test`] boot it in [`qemu`], and `usb` writes it to a USB
-//! stick. `new` creates a new kernel.
+//! stick. `new` creates a new kernel, and [`adopt`] makes an existing one use all this.
 
 pub mod address_space;
+pub mod adopt;
 pub mod checksum;
 pub mod crate09;
 pub mod disk;

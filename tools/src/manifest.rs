@@ -82,28 +82,7 @@ impl Manifest {
     /// Reads a `Cargo.toml`.
     pub fn read(path: &Path) -> Result<Manifest, String> {
         let about = |error: String| format!("{}: {error}", path.display());
-        let path = path
-            .canonicalize()
-            .map_err(|error| about(error.to_string()))?;
-        let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
-        let output = Command::new(cargo)
-            .args(["metadata", "--format-version=1", "--filter-platform"])
-            .args([PLATFORM, "--manifest-path"])
-            .arg(&path)
-            .current_dir(path.parent().unwrap_or(Path::new("/")))
-            .output()
-            .map_err(|error| about(format!("cargo metadata: {error}")))?;
-        if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr);
-            return Err(about(message.trim().into()));
-        }
-        let metadata: Value = serde_json::from_slice(&output.stdout)
-            .map_err(|error| about(format!("cargo metadata: {error}")))?;
-        let packages = metadata["packages"].as_array().into_iter().flatten();
-        let package = packages
-            .into_iter()
-            .find(|package| package["manifest_path"].as_str().map(Path::new) == Some(&path))
-            .ok_or_else(|| about("is the manifest of a workspace, not of a package".into()))?;
+        let (metadata, package) = cargo_metadata(path)?;
         let mut manifest = Manifest::of(&package["metadata"]).map_err(about)?;
         manifest.crate09 = crate09(&metadata, &package["id"]).map_err(about)?;
         let unmapped = |it: Crate09| !it.maps_physical_memory();
@@ -209,6 +188,35 @@ fn crate09(metadata: &Value, package: &Value) -> Result<Option<Crate09>, String>
             .map_err(|error| format!("bootloader {version}: {error}"));
     }
     Ok(None)
+}
+
+/// What `cargo metadata` prints about a `Cargo.toml`, and its package in there.
+pub fn cargo_metadata(path: &Path) -> Result<(Value, Value), String> {
+    let about = |error: String| format!("{}: {error}", path.display());
+    let path = path
+        .canonicalize()
+        .map_err(|error| about(error.to_string()))?;
+    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--filter-platform"])
+        .args([PLATFORM, "--manifest-path"])
+        .arg(&path)
+        .current_dir(path.parent().unwrap_or(Path::new("/")))
+        .output()
+        .map_err(|error| about(format!("cargo metadata: {error}")))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(about(message.trim().into()));
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| about(format!("cargo metadata: {error}")))?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let package = packages
+        .into_iter()
+        .find(|package| package["manifest_path"].as_str().map(Path::new) == Some(&path))
+        .cloned()
+        .ok_or_else(|| about("is the manifest of a workspace, not of a package".into()))?;
+    Ok((metadata, package))
 }
 
 /// A virtual address: a string, because TOML has no unsigned 64-bit numbers.

@@ -1,6 +1,7 @@
 //! The tests of the image builder and the loader. They are one program, so that they
 //! are linked once and run in parallel. `make test` builds the kernels that they boot.
 
+mod adopt;
 mod assembly;
 mod boot;
 mod common;

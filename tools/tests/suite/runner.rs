@@ -247,6 +247,7 @@ fn help_and_completions() {
         "screenshot",
         "usb",
         "new",
+        "adopt",
         "loader",
         "size",
     ] {
