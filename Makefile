@@ -9,6 +9,7 @@ WX      ?=
 CMDLINE ?=
 RAMDISK ?=
 SERIAL  ?= auto
+QUIET   ?=
 MANIFEST ?=
 FAULTS  ?=
 QEMU    ?= qemu-system-x86_64
@@ -26,7 +27,7 @@ export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME FAULTS
 
 siso   := tools/siso
 # The image options: what goes into an image besides the kernel.
-options := --serial "$(SERIAL)" $(if $(WX),--wx) $(if $(CMDLINE),--command-line "$$CMDLINE") \
+options := --serial "$(SERIAL)" $(if $(QUIET),--quiet) $(if $(WX),--wx) $(if $(CMDLINE),--command-line "$$CMDLINE") \
     $(if $(RAMDISK),--ramdisk "$$RAMDISK") $(if $(MANIFEST),--manifest "$$MANIFEST")
 # Debian has sfdisk here, which not every PATH includes.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -141,6 +142,7 @@ help:                           ## show this help
 	@echo "  CMDLINE=\"text\"           pass a command line to the kernel"
 	@echo "  RAMDISK=file             pass a file to the kernel"
 	@echo "  SERIAL=auto|on|off       whether the loader uses the serial line"
+	@echo "  QUIET=1                  let the loader print only errors"
 	@echo "  MANIFEST=Cargo.toml      read the kernel's stack size and addresses from there"
 	@echo "  QEMU=program             the QEMU to run"
 	@echo "  QEMU_FLAGS=\"flags\"       more arguments for QEMU"

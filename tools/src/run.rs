@@ -173,7 +173,8 @@ impl Screens {
             return;
         }
         let open = output.recent.last().is_some_and(|&byte| byte != b'\n');
-        println!("{}{screen}", if open { "\n" } else { "" });
+        let text = format!("{}{screen}\n", if open { "\n" } else { "" });
+        let _ = stdout().write_all(text.as_bytes()); // nobody may read
         self.printed = Some(screen.clone());
     }
 }

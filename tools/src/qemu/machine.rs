@@ -7,6 +7,7 @@ use super::monitor::Monitor;
 use super::process::{Scratch, command, escaped};
 use super::screen::Screen;
 use serde_json::json;
+use std::io::{IsTerminal, stdin};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -45,19 +46,25 @@ impl Machine {
             .args(["-no-reboot", "-monitor", "none"])
             .args(["-debugcon", &file("file:", "debug")])
             .args(arguments.iter().map(AsRef::as_ref))
+            .stdin(Stdio::null())
             .stderr(fs::File::create(scratch.path().join("stderr"))?);
         Machine::spawn(scratch, command)
     }
 
     /// Starts QEMU as a user asks for it, without a window. What it writes to its
     /// standard output, such as the serial line, is printed as it arrives; if
-    /// `quiet`, without the loader's lines.
+    /// `quiet`, without the loader's lines. Its standard input is this program's,
+    /// unless that is a terminal.
     pub fn launch(mut launch: Launch, quiet: bool) -> io::Result<Machine> {
         launch.add(Kind::Display, &["-display", "none"]);
         launch.add(Kind::Reset, &["-no-reboot"]);
         launch.add(Kind::Serial, &["-serial", "stdio"]);
         let mut command = launch.command();
         command.stdout(Stdio::piped());
+        // QEMU would not restore a terminal's settings when it is killed.
+        if stdin().is_terminal() {
+            command.stdin(Stdio::null());
+        }
         let mut machine = Machine::spawn(Scratch::new()?, command)?;
         let output = machine.child.stdout.take().expect("stdout is piped");
         machine.echo = Some(Echo::new(output, quiet));
@@ -68,8 +75,7 @@ impl Machine {
         let socket = scratch.path().join("monitor");
         command
             .arg("-qmp")
-            .arg(format!("unix:{},server=on,wait=off", escaped(&socket)))
-            .stdin(Stdio::null());
+            .arg(format!("unix:{},server=on,wait=off", escaped(&socket)));
         let mut child = scratch.spawn(&mut command)?;
         let monitor = connect(&mut child, &socket)?;
         Ok(Machine {

@@ -44,6 +44,16 @@ fn run_fails_with_a_kernel_that_faults() {
     assert!(said.contains("the machine was reset"), "{said}");
 }
 
+#[test]
+fn run_without_the_loaders_lines() {
+    let kernel = argument("KERNEL", kernel("release/siso_os"));
+    let output = make(&["run", &kernel, "QUIET=1"]);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("\nsiso_os: stage 2"), "{said}");
+    assert!(said.contains("Hello World! This is the kernel"), "{said}");
+}
+
 /// A kernel that keeps writing to the screen is not; the time limit ends it.
 #[test]
 fn run_ends_a_kernel_that_never_halts() {

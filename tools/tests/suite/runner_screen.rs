@@ -48,6 +48,29 @@ fn a_kernel_that_never_halts() {
     assert!(lines >= 3, "{lines} lines before the second screen");
 }
 
+/// What is piped in reaches the serial line.
+#[test]
+fn standard_input() {
+    let folder = Folder::new();
+    let file = folder.0.join("input");
+    fs::write(&file, "\x01c\nquit\n").expect("a file can be written");
+    let mut child = command()
+        .args(["run", path(&kernel("seconds")), "-serial", "mon:stdio"])
+        .stdin(fs::File::open(&file).expect("it can be opened"))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the image builder starts");
+    // Control-A c leads to QEMU's monitor, where `quit` ends QEMU.
+    let start = Instant::now();
+    while child.try_wait().expect("it can be waited for").is_none() && start.elapsed() < LONG {
+        sleep(Duration::from_millis(50));
+    }
+    let ended = child.try_wait().expect("it can be waited for");
+    let _ = child.kill(); // it may have ended
+    let status = child.wait().expect("it can be waited for");
+    assert!(ended.is_some() && status.success(), "{status}");
+}
+
 /// A time limit ends it without a failure, like closing QEMU's window.
 #[test]
 fn a_time_limit() {
