@@ -29,7 +29,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8, String> {
             let flags = [build.manifest.run_args.clone(), flags(args), more_flags()].concat();
             let (mut scratch, image) = build.temporary_image(kernel)?;
             let launch = Launch::new(&image, &build.manifest.run_command, &flags);
-            run::run(&mut scratch, &image, launch, build.options.quiet)
+            run::run(&mut scratch, &image, launch)
         }
         "test" => {
             let build = Build::of(args, Manifest::of_cargo)?;
@@ -182,6 +182,7 @@ fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<u
     if build.options.command_line.is_empty() {
         build.options.command_line = words.join(" ");
     }
+    build.options.quiet = true; // only the kernel's lines are the test's
     let limit = run::time_limit()?;
     let (mut scratch, image) = build.temporary_image(kernel)?;
     let manifest = &build.manifest;
