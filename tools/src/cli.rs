@@ -95,6 +95,31 @@ pub fn command() -> Command {
                         .value_parser(value_parser!(clap_complete::Shell)),
                 ),
         );
+    #[cfg(feature = "tour")]
+    let command = command.subcommand(with_flags(
+        with_options(Command::new("why").about("Boot a kernel that dies, and say why it does"))
+            .arg(
+                path("image")
+                    .long("image")
+                    .value_name("IMAGE")
+                    .help("Boot this disk image, which has the kernel, instead of a new one"),
+            ),
+        "FLAGS",
+        "More arguments for QEMU",
+    ));
+    #[cfg(feature = "tour")]
+    let command = command.subcommand(
+        with_options(
+            Command::new("tour").about("Record a boot, and make a page that shows each step of it"),
+        )
+        .arg(kernel())
+        .arg(output("FOLDER", "Where to write the files of the tour"))
+        .arg(Arg::new("bios").long("bios").value_name("SETTING").help(
+            "Boot with a BIOS that misbehaves: a setting of tests/firmware/bad_bios.s, such \
+             as a20_closed or sectors_max=1",
+        ))
+        .after_help(ENVIRONMENT),
+    );
     #[cfg(feature = "new")]
     let command = command.subcommand(
         Command::new("new").about("Create a new kernel").arg(

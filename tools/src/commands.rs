@@ -9,6 +9,9 @@ use siso_image::manifest::Manifest;
 #[cfg(feature = "new")]
 use siso_image::new;
 use siso_image::qemu::{Launch, Scratch};
+use siso_image::test::Failed;
+#[cfg(feature = "tour")]
+use siso_image::tour::subject::Subject;
 use siso_image::{LOADER_ELF, adopt, output, run, size, test};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -29,7 +32,11 @@ pub fn run(matches: &ArgMatches) -> Result<u8, String> {
             let flags = [build.manifest.run_args.clone(), flags(args), more_flags()].concat();
             let (mut scratch, image) = build.temporary_image(kernel)?;
             let launch = Launch::new(&image, &build.manifest.run_command, &flags);
-            run::run(&mut scratch, &image, launch)
+            let run = run::run(&mut scratch, &image, launch, build.options.quiet);
+            run.map_err(|failed| {
+                explain(&failed, &image, kernel, &flags);
+                failed.message
+            })
         }
         "test" => {
             let build = Build::of(args, Manifest::of_cargo)?;
@@ -54,6 +61,30 @@ fn run_other(name: &str, args: &ArgMatches) -> Result<(), String> {
             let build = Build::of(args, no_manifest)?;
             let (_scratch, image) = build.temporary_image(path(args, "kernel"))?;
             run::screenshot(&image, path(args, "output"), &more_flags())
+        }
+        #[cfg(feature = "tour")]
+        "tour" => {
+            let build = Build::of(args, no_manifest)?;
+            let bios = args.get_one::<String>("bios");
+            tour(&build, path(args, "kernel"), path(args, "output"), bios)
+        }
+        #[cfg(feature = "tour")]
+        "why" => {
+            let kernel = path(args, "kernel");
+            let flags = [flags(args), more_flags()].concat();
+            print!(
+                "{}",
+                match args.get_one::<PathBuf>("image") {
+                    Some(image) => why(image, kernel, &flags)?,
+                    None => {
+                        let build = Build::of(args, Manifest::of_cargo)?;
+                        let (_scratch, image) = build.temporary_image(kernel)?;
+                        let flags = [build.manifest.run_args.clone(), flags].concat();
+                        why(&image, kernel, &flags)?
+                    }
+                }
+            );
+            Ok(())
         }
         "usb" => {
             let build = Build::of(args, no_manifest)?;
@@ -159,6 +190,65 @@ impl Build {
     }
 }
 
+/// Records a boot of a kernel and writes the tour to a folder.
+#[cfg(feature = "tour")]
+fn tour(build: &Build, kernel: &Path, output: &Path, bios: Option<&String>) -> Result<(), String> {
+    let elf = read(kernel)?;
+    let image = build.image(kernel)?;
+    let (scratch, path) = build.temporary_image(kernel)?;
+    let mut subject = Subject::new(&path, image, kernel, &elf, &more_flags())?;
+    if let Some(setting) = bios {
+        let disk = scratch.path().join("bios.img");
+        let bytes = siso_image::tour::bad_bios::assemble(setting, scratch.path())?;
+        write(&disk, &bytes)?;
+        subject = subject.with_bios(setting, &disk);
+    }
+    println!("{}", siso_image::tour::make(&subject, output)?);
+    Ok(())
+}
+
+/// Prints why a guest died, if it did.
+#[cfg(feature = "tour")]
+fn explain(failed: &Failed, image: &Path, kernel: &Path, flags: &[String]) {
+    if failed.died {
+        eprintln!(
+            "siso-image: recording it once more, to see why: {}",
+            failed.message
+        );
+        match why(image, kernel, flags) {
+            Ok(text) => eprint!("{text}"),
+            Err(message) => eprintln!("siso-image: {message}"),
+        }
+    }
+}
+
+/// The same by a program that can record: `tools/siso` builds it when it is needed.
+#[cfg(not(feature = "tour"))]
+fn explain(failed: &Failed, image: &Path, kernel: &Path, flags: &[String]) {
+    if failed.died
+        && let Some(siso) = env::var_os("SISO")
+    {
+        eprintln!(
+            "siso-image: recording it once more, to see why: {} (the first time, the recorder is \
+             built)",
+            failed.message
+        );
+        let _ = std::process::Command::new(siso)
+            .args(["why", "--image"])
+            .args([image, kernel])
+            .args(flags)
+            .env_remove("QEMU_FLAGS") // they are among the flags
+            .status();
+    }
+}
+
+/// Says why a guest died.
+#[cfg(feature = "tour")]
+fn why(image: &Path, kernel: &Path, flags: &[String]) -> Result<String, String> {
+    let limit = run::time_limit()?.unwrap_or(siso_image::why::LIMIT);
+    siso_image::why::explain(image, &read(kernel)?, flags, limit)
+}
+
 /// Reads a whole regular file; reading a device might never end.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let about = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
@@ -182,7 +272,6 @@ fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<u
     if build.options.command_line.is_empty() {
         build.options.command_line = words.join(" ");
     }
-    build.options.quiet = true; // only the kernel's lines are the test's
     let limit = run::time_limit()?;
     let (mut scratch, image) = build.temporary_image(kernel)?;
     let manifest = &build.manifest;
@@ -190,12 +279,19 @@ fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<u
     let no_reboot = manifest.test_no_reboot.then(|| "-no-reboot".to_string());
     let test_args = manifest.test_args.clone().unwrap_or_default();
     let flags = [no_reboot.into_iter().collect(), test_args, more].concat();
+    // The recorder does not know the test's own arguments.
+    let exit = ["-device", test::EXIT_DEVICE].map(String::from);
+    let with_exit = match manifest.test_args {
+        Some(_) => flags.clone(),
+        None => [&exit, &flags[..]].concat(),
+    };
     let launch = Launch::new(&image, &manifest.run_command, &flags);
     match test::run(&mut scratch, launch, manifest, limit) {
         Ok(()) => Ok(0),
         Err(failed) => {
             let name = kernel.file_name().unwrap_or_default().to_string_lossy();
             eprintln!("siso-image: {name}: {}", failed.message);
+            explain(&failed, &image, kernel, &with_exit);
             Ok(failed.status)
         }
     }

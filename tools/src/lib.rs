@@ -6,7 +6,9 @@
 //! requests in its `Cargo.toml`, [`crate09`] knows what kernels of the `bootloader`
 //! crate expect, and [`address_space`] chooses virtual addresses; [`image`] lays out the disk with [`checksum`] and [`disk`], and [`output`] writes
 //! the file; [`run`] and [`test`] boot it in [`qemu`], and `usb` writes it to a USB
-//! stick. `new` creates a new kernel, and [`adopt`] makes an existing one use all this.
+//! stick. `recorder` records a boot; `tour` makes a page of it, and `why` explains
+//! how it ended. `new` creates a new kernel, and [`adopt`] makes an existing one use
+//! all this.
 
 pub mod address_space;
 pub mod adopt;
@@ -20,11 +22,17 @@ pub mod manifest;
 pub mod new;
 pub mod output;
 pub mod qemu;
+#[cfg(feature = "tour")]
+pub mod recorder;
 pub mod run;
 pub mod size;
 pub mod test;
+#[cfg(feature = "tour")]
+pub mod tour;
 #[cfg(target_os = "linux")]
 pub mod usb;
+#[cfg(feature = "tour")]
+pub mod why;
 
 /// The linked loader with symbols and line numbers, for a debugger.
 pub const LOADER_ELF: &[u8] = include_bytes!(env!("LOADER_ELF"));

@@ -6,6 +6,7 @@
 
 use crate::qemu::arguments::{Kind, watched_elsewhere};
 use crate::qemu::{self, Failure, Launch, Machine, Scratch, Screen, Seen, escaped, not_started};
+use crate::test::Failed;
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +20,7 @@ const SCREEN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Boots an image; returns the exit status, which is QEMU's. The folder of the
 /// image is for temporary files, too.
-pub fn run(scratch: &mut Scratch, image: &Path, launch: Launch) -> Result<u8, String> {
+pub fn run(scratch: &mut Scratch, image: &Path, launch: Launch, quiet: bool) -> Result<u8, Failed> {
     if !launch.is_qemu() {
         return interactive(scratch, image, launch);
     }
@@ -38,7 +39,7 @@ pub fn run(scratch: &mut Scratch, image: &Path, launch: Launch) -> Result<u8, St
         launch.add(Kind::Display, &["-display", "none"]);
         return interactive(scratch, image, launch);
     }
-    headless(launch)
+    headless(launch, quiet)
 }
 
 /// Whether there is a display.
@@ -62,7 +63,7 @@ fn window(program: &str) -> bool {
 
 /// QEMU draws the screen in the terminal; the serial line is printed afterwards,
 /// because both do not fit into one terminal.
-fn in_terminal(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Result<u8, String> {
+fn in_terminal(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Result<u8, Failed> {
     println!("QEMU will show the screen here. To quit, press Alt+2 and type: quit");
     print!("Press Enter to start. ");
     let _ = stdout().flush(); // the prompt may be late
@@ -82,7 +83,7 @@ fn in_terminal(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Resul
 }
 
 /// Waits until the user or the kernel ends QEMU, as without this program.
-fn interactive(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Result<u8, String> {
+fn interactive(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Result<u8, Failed> {
     let log = image.with_file_name("log");
     launch.add(Kind::Reset, &["-no-reboot"]);
     launch.add(Kind::Serial, &["-serial", "stdio"]);
@@ -95,19 +96,20 @@ fn interactive(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Resul
         .map_err(|error| not_started(launch.program(), &error))?;
     let log = fs::read(log).unwrap_or_default();
     if String::from_utf8_lossy(&log).contains("Triple fault") {
-        return Err("a triple fault reset the machine".into());
+        return Err(Failed::died("a triple fault reset the machine"));
     }
     match status.code() {
         Some(status) => Ok(exit_status(status)),
-        None => Err(format!("{}: {status}", launch.program())),
+        None => Err(format!("{}: {status}", launch.program()).into()),
     }
 }
 
 /// Nobody can end QEMU, so it ends with the kernel: when that halts.
-fn headless(launch: Launch) -> Result<u8, String> {
+fn headless(launch: Launch, quiet: bool) -> Result<u8, Failed> {
     let program = launch.program().to_string();
     let limit = time_limit()?;
-    let mut machine = Machine::launch(launch).map_err(|error| not_started(&program, &error))?;
+    let mut machine =
+        Machine::launch(launch, quiet).map_err(|error| not_started(&program, &error))?;
     let mut screens = Screens::new();
     let halted = machine.watch(limit.unwrap_or(START_LIMIT), limit, |screen, output| {
         screens.seen(screen, output)
@@ -115,7 +117,7 @@ fn headless(launch: Launch) -> Result<u8, String> {
     // The screen is shown even after a failure, when it helps most.
     let last = machine.screen().ok();
     machine.stop();
-    screens.finish(last, &machine.output());
+    screens.print(last.as_ref(), &machine.output());
     match halted {
         Ok(_) => Ok(0),
         Err(Failure::NotHalted {
@@ -132,7 +134,10 @@ fn headless(launch: Launch) -> Result<u8, String> {
             reset: false,
             ..
         }) => Ok(exit_status(status)),
-        Err(failure) => Err(failure.to_string()),
+        Err(failure @ (Failure::Ended { reset: true, .. } | Failure::NotHalted { .. })) => {
+            Err(Failed::died(failure.to_string()))
+        }
+        Err(failure) => Err(failure.to_string().into()),
     }
 }
 
@@ -157,29 +162,22 @@ impl Screens {
     fn seen(&mut self, screen: &Screen, output: &Seen) {
         if self.since.elapsed() >= SCREEN_INTERVAL {
             self.since = Instant::now();
-            self.print("", screen, output);
+            self.print(Some(screen), output);
         }
         self.last = Some(screen.clone());
     }
 
-    /// Prints the screen at the end, or, if QEMU had ended, the last one before.
-    fn finish(&mut self, screen: Option<Screen>, output: &Seen) {
-        match (screen, self.last.take()) {
-            (Some(screen), _) => self.print("", &screen, output),
-            (None, Some(last)) => self.print("The screen shortly before:\n", &last, output),
-            (None, None) => {}
-        }
-    }
-
-    /// Prints this screen under a title, unless it was printed before. If the output
-    /// is within a line, ends the line.
-    fn print(&mut self, title: &str, screen: &Screen, output: &Seen) {
+    /// Prints this screen, or the last one that was seen, unless it was printed
+    /// before. If the output is within a line, ends the line.
+    fn print(&mut self, screen: Option<&Screen>, output: &Seen) {
+        let Some(screen) = screen.or(self.last.as_ref()) else {
+            return;
+        };
         if self.printed.as_ref() == Some(screen) {
             return;
         }
         let open = output.recent.last().is_some_and(|&byte| byte != b'\n');
-        let end = if open { "\n" } else { "" };
-        let text = format!("{end}{title}{screen}\n");
+        let text = format!("{}{screen}\n", if open { "\n" } else { "" });
         let _ = stdout().write_all(text.as_bytes()); // nobody may read
         self.printed = Some(screen.clone());
     }

@@ -44,11 +44,31 @@ pub struct Failed {
     pub status: u8,
     /// What happened.
     pub message: String,
+    /// Whether the guest died or hung, so that `siso-image why` can explain it.
+    pub died: bool,
 }
+
+impl Failed {
+    /// The guest died or hung.
+    pub fn died(message: impl Into<String>) -> Failed {
+        Failed {
+            status: 1,
+            message: message.into(),
+            died: true,
+        }
+    }
+}
+
+/// The device through which a test ends QEMU.
+pub const EXIT_DEVICE: &str = "isa-debug-exit,iobase=0xf4,iosize=0x04";
 
 impl From<String> for Failed {
     fn from(message: String) -> Self {
-        Failed { status: 1, message }
+        Failed {
+            status: 1,
+            message,
+            died: false,
+        }
     }
 }
 
@@ -63,8 +83,7 @@ pub fn run(
     let limit = limit.unwrap_or(manifest.test_timeout);
     // The manifest's `test-args` are instead of these.
     if manifest.test_args.is_none() {
-        let exit = "isa-debug-exit,iobase=0xf4,iosize=0x04";
-        launch.add(Kind::ExitDevice, &["-device", exit]);
+        launch.add(Kind::ExitDevice, &["-device", EXIT_DEVICE]);
         launch.add(Kind::Serial, &["-serial", "stdio"]);
         launch.add(Kind::Display, &["-display", "none"]);
     }
@@ -72,21 +91,23 @@ pub fn run(
         .spawn(launch.command().stdin(Stdio::null()).stdout(Stdio::piped()))
         .map_err(|error| not_started(launch.program(), &error))?;
     let output = child.stdout.take().expect("stdout is piped");
-    let mut echo = Echo::new(output);
+    let mut echo = Echo::new(output, true);
     let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", launch.program()));
     echo.finish();
     let Some(status) = ended? else {
-        return Err(format!("not finished after {} seconds", limit.as_secs()).into());
+        let message = format!("not finished after {} seconds", limit.as_secs());
+        return Err(Failed::died(message));
     };
     match status.code() {
         Some(status) if status == manifest.test_success_exit_code => Ok(()),
-        Some(0) => Err(NO_EXIT.to_string().into()),
+        Some(0) => Err(Failed::died(NO_EXIT)),
         Some(status) => Err(Failed {
             status: exit_status(status),
             message: format!(
                 "failed: QEMU's exit status is {status}; on success it would be {}",
                 manifest.test_success_exit_code
             ),
+            died: false,
         }),
         None => Err(format!("{}: {status}", launch.program()).into()),
     }

@@ -32,4 +32,6 @@ mod runner_arguments;
 mod runner_failures;
 mod runner_screen;
 mod runner_status;
+mod tour;
 mod usb;
+mod why;

@@ -6,6 +6,7 @@
 
 pub mod bad_bios;
 pub mod bochs;
+pub mod browser;
 pub mod looping;
 pub mod pages;
 pub mod runner;
