@@ -114,7 +114,8 @@ impl Builds {
         let start = Instant::now();
         tools::run(&mut make_image(&self.tree))?;
         let disk = qemu::disk(&self.tree.join("target/siso_os.img"));
-        let mut machine = Machine::start(&disk).map_err(|error| not_started(&error))?;
+        let mut machine =
+            Machine::start(&disk).map_err(|error| not_started(&qemu::program(), &error))?;
         match machine.wait_for_serial(HELLO_LIMIT, |serial| serial.contains("Hello World!")) {
             true => Ok(start.elapsed().as_secs_f64()),
             false => Err(format!("no greeting: {}", machine.serial())),

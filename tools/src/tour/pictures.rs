@@ -128,7 +128,7 @@ fn strip(cards: &[Card]) -> String {
             WIDTH - 10,
             card.number
         );
-        for (line, text) in wrapped(card.title, 21).iter().take(2).enumerate() {
+        for (line, text) in wrapped(card.title, 19).iter().take(2).enumerate() {
             let _ = writeln!(
                 svg,
                 "<text x=\"10\" y=\"{}\" font-weight=\"bold\">{}</text>",
