@@ -187,7 +187,7 @@ fn serial_mode_is_stored_in_the_image() {
     }
     let output = make(&["image", "SERIAL=loud"]);
     assert!(!output.status.success());
-    let sentence = "--serial loud: must be auto, on or off";
+    let sentence = "invalid value 'loud' for '--serial <MODE>'";
     assert!(text(&output).contains(sentence), "{}", text(&output));
 }
 
