@@ -32,7 +32,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8, String> {
             let flags = [build.manifest.run_args.clone(), flags(args), more_flags()].concat();
             let (mut scratch, image) = build.temporary_image(kernel)?;
             let launch = Launch::new(&image, &build.manifest.run_command, &flags);
-            let run = run::run(&mut scratch, &image, launch, build.options.quiet);
+            let run = run::run(&mut scratch, &image, launch);
             run.map_err(|failed| {
                 explain(&failed, &image, kernel, &flags);
                 failed.message
@@ -272,6 +272,7 @@ fn run_test(mut build: Build, kernel: &Path, mut words: Vec<String>) -> Result<u
     if build.options.command_line.is_empty() {
         build.options.command_line = words.join(" ");
     }
+    build.options.quiet = true; // only the kernel's lines are the test's
     let limit = run::time_limit()?;
     let (mut scratch, image) = build.temporary_image(kernel)?;
     let manifest = &build.manifest;

@@ -20,7 +20,7 @@ const SCREEN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Boots an image; returns the exit status, which is QEMU's. The folder of the
 /// image is for temporary files, too.
-pub fn run(scratch: &mut Scratch, image: &Path, launch: Launch, quiet: bool) -> Result<u8, Failed> {
+pub fn run(scratch: &mut Scratch, image: &Path, launch: Launch) -> Result<u8, Failed> {
     if !launch.is_qemu() {
         return interactive(scratch, image, launch);
     }
@@ -39,7 +39,7 @@ pub fn run(scratch: &mut Scratch, image: &Path, launch: Launch, quiet: bool) -> 
         launch.add(Kind::Display, &["-display", "none"]);
         return interactive(scratch, image, launch);
     }
-    headless(launch, quiet)
+    headless(launch)
 }
 
 /// Whether there is a display.
@@ -105,11 +105,10 @@ fn interactive(scratch: &mut Scratch, image: &Path, mut launch: Launch) -> Resul
 }
 
 /// Nobody can end QEMU, so it ends with the kernel: when that halts.
-fn headless(launch: Launch, quiet: bool) -> Result<u8, Failed> {
+fn headless(launch: Launch) -> Result<u8, Failed> {
     let program = launch.program().to_string();
     let limit = time_limit()?;
-    let mut machine =
-        Machine::launch(launch, quiet).map_err(|error| not_started(&program, &error))?;
+    let mut machine = Machine::launch(launch).map_err(|error| not_started(&program, &error))?;
     let mut screens = Screens::new();
     let halted = machine.watch(limit.unwrap_or(START_LIMIT), limit, |screen, output| {
         screens.seen(screen, output)
@@ -117,7 +116,7 @@ fn headless(launch: Launch, quiet: bool) -> Result<u8, Failed> {
     // The screen is shown even after a failure, when it helps most.
     let last = machine.screen().ok();
     machine.stop();
-    screens.print(last.as_ref(), &machine.output());
+    screens.finish(last, &machine.output());
     match halted {
         Ok(_) => Ok(0),
         Err(Failure::NotHalted {
@@ -162,22 +161,29 @@ impl Screens {
     fn seen(&mut self, screen: &Screen, output: &Seen) {
         if self.since.elapsed() >= SCREEN_INTERVAL {
             self.since = Instant::now();
-            self.print(Some(screen), output);
+            self.print("", screen, output);
         }
         self.last = Some(screen.clone());
     }
 
-    /// Prints this screen, or the last one that was seen, unless it was printed
-    /// before. If the output is within a line, ends the line.
-    fn print(&mut self, screen: Option<&Screen>, output: &Seen) {
-        let Some(screen) = screen.or(self.last.as_ref()) else {
-            return;
-        };
+    /// Prints the screen at the end, or, if QEMU had ended, the last one before.
+    fn finish(&mut self, screen: Option<Screen>, output: &Seen) {
+        match (screen, self.last.take()) {
+            (Some(screen), _) => self.print("", &screen, output),
+            (None, Some(last)) => self.print("The screen shortly before:\n", &last, output),
+            (None, None) => {}
+        }
+    }
+
+    /// Prints this screen under a title, unless it was printed before. If the output
+    /// is within a line, ends the line.
+    fn print(&mut self, title: &str, screen: &Screen, output: &Seen) {
         if self.printed.as_ref() == Some(screen) {
             return;
         }
         let open = output.recent.last().is_some_and(|&byte| byte != b'\n');
-        let text = format!("{}{screen}\n", if open { "\n" } else { "" });
+        let end = if open { "\n" } else { "" };
+        let text = format!("{end}{title}{screen}\n");
         let _ = stdout().write_all(text.as_bytes()); // nobody may read
         self.printed = Some(screen.clone());
     }

@@ -91,7 +91,7 @@ pub fn run(
         .spawn(launch.command().stdin(Stdio::null()).stdout(Stdio::piped()))
         .map_err(|error| not_started(launch.program(), &error))?;
     let output = child.stdout.take().expect("stdout is piped");
-    let mut echo = Echo::new(output, true);
+    let mut echo = Echo::new(output);
     let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", launch.program()));
     echo.finish();
     let Some(status) = ended? else {

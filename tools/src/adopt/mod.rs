@@ -38,7 +38,7 @@ pub fn adopt(folder: &Path, choices: &Choices) -> Result<(), String> {
         fs::canonicalize(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let manifest = folder.join("Cargo.toml");
     let (metadata, package) = cargo_metadata(&manifest)?;
-    describe(&package);
+    describe(&metadata, &package);
     let mut left = Vec::new();
     left.extend(Manifest::read(&manifest).err());
 
@@ -94,7 +94,7 @@ impl Change {
 }
 
 /// Prints what the manifest says about the loader.
-fn describe(package: &Value) {
+fn describe(metadata: &Value, package: &Value) {
     let list = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();
         items
@@ -113,9 +113,13 @@ fn describe(package: &Value) {
         println!("Cargo.toml: no dependency on the crate bootloader");
     }
     for it in crates {
-        let version = it["req"].as_str().unwrap_or_default();
+        let wanted = it["req"].as_str().unwrap_or_default();
+        let mut all = metadata["packages"].as_array().into_iter().flatten();
+        let used = all.find(|package| package["name"] == "bootloader");
+        let used = used.and_then(|package| package["version"].as_str());
+        let used = used.unwrap_or("not resolved");
         let features = or_none(list(&it["features"]));
-        println!("Cargo.toml: bootloader {version}, features: {features}");
+        println!("Cargo.toml: bootloader {wanted} ({used}), features: {features}");
     }
     for table in ["bootloader", "bootimage"] {
         let keys = package["metadata"][table].as_object();

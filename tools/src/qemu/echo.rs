@@ -4,8 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// The loader's last message before the kernel starts.
-const LAST_LOADER_MESSAGE: &str = "long mode, entry";
 /// How many of the last bytes are kept: enough for the loader's last message.
 const RECENT: usize = 1024;
 
@@ -26,12 +24,11 @@ pub struct Seen {
 }
 
 impl Echo {
-    /// Starts to copy. If `quiet`, the loader's lines are printed only if no kernel
-    /// starts.
-    pub fn new(output: impl Read + Send + 'static, quiet: bool) -> Echo {
+    /// Starts to copy.
+    pub fn new(output: impl Read + Send + 'static) -> Echo {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let also = Arc::clone(&seen);
-        let printer = Some(thread::spawn(move || print(output, quiet, &also)));
+        let printer = Some(thread::spawn(move || print(output, &also)));
         Echo { printer, seen }
     }
 
@@ -49,48 +46,24 @@ impl Echo {
     }
 }
 
-fn print(output: impl Read, quiet: bool, seen: &Mutex<Seen>) {
+fn print(output: impl Read, seen: &Mutex<Seen>) {
+    let lock = || seen.lock().unwrap_or_else(PoisonError::into_inner);
     let mut output = BufReader::new(output);
-    let mut withheld = Vec::new();
-    let mut quiet = quiet;
     // Read to the end even if printing fails, so that QEMU does not block.
     while let Ok(bytes) = output.fill_buf() {
         let length = bytes.len();
         if length == 0 {
             break;
         }
-        seen.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(bytes);
-        if quiet {
-            withheld.extend(bytes);
-            if let Some(end) = loader_end(&withheld) {
-                quiet = false;
-                show(&withheld.split_off(end));
-            }
-        } else {
-            show(bytes);
-        }
+        lock().add(bytes);
+        show(bytes);
         output.consume(length);
     }
-    if quiet {
-        show(&withheld);
-    }
     // A message of this program may come next.
-    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    if seen.recent.last().is_some_and(|&byte| byte != b'\n') {
+    if lock().recent.last().is_some_and(|&byte| byte != b'\n') {
         show(b"\n");
-        seen.add(b"\n");
+        lock().add(b"\n");
     }
-}
-
-/// Where the kernel's output begins: after the loader's last line.
-fn loader_end(output: &[u8]) -> Option<usize> {
-    let message = LAST_LOADER_MESSAGE.as_bytes();
-    let mut windows = output.windows(message.len());
-    let start = windows.position(|window| window == message)?;
-    let line = output[start..].iter().position(|&byte| byte == b'\n')?;
-    Some(start + line + 1)
 }
 
 impl Seen {

@@ -52,10 +52,9 @@ impl Machine {
     }
 
     /// Starts QEMU as a user asks for it, without a window. What it writes to its
-    /// standard output, such as the serial line, is printed as it arrives; if
-    /// `quiet`, without the loader's lines. Its standard input is this program's,
-    /// unless that is a terminal.
-    pub fn launch(mut launch: Launch, quiet: bool) -> io::Result<Machine> {
+    /// standard output, such as the serial line, is printed as it arrives. Its
+    /// standard input is this program's, unless that is a terminal.
+    pub fn launch(mut launch: Launch) -> io::Result<Machine> {
         launch.add(Kind::Display, &["-display", "none"]);
         launch.add(Kind::Reset, &["-no-reboot"]);
         launch.add(Kind::Serial, &["-serial", "stdio"]);
@@ -67,7 +66,7 @@ impl Machine {
         }
         let mut machine = Machine::spawn(Scratch::new()?, command)?;
         let output = machine.child.stdout.take().expect("stdout is piped");
-        machine.echo = Some(Echo::new(output, quiet));
+        machine.echo = Some(Echo::new(output));
         Ok(machine)
     }
 

@@ -38,28 +38,17 @@ const TARGET: &str = r#"{
 }
 "#;
 
-/// A kernel's folder with this project's toolchain.
+/// The kernel of the series with these settings and this target.
 fn kernel(config: &str, target: &str) -> Folder {
     let folder = Folder::new();
-    let write = |name: &str, text: &str| {
-        let file = folder.0.join(name);
-        fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");
-        fs::write(file, text).expect("a file can be written");
-    };
-    write(
-        "Cargo.toml",
-        "[package]\nname = \"blog_os\"\nedition = \"2018\"\n\n[dependencies]\n\
-         bootloader = { version = \"0.9.23\", features = [\"map_physical_memory\"] }\n\n\
-         [package.metadata.bootimage]\ntest-success-exit-code = 33\n",
-    );
-    write("src/main.rs", "");
-    write("x86_64-blog_os.json", target);
-    if !config.is_empty() {
-        write(".cargo/config.toml", config);
-    }
-    let toolchain = fs::read_to_string(top().join("rust-toolchain")).expect("it can be read");
-    write("rust-toolchain", &toolchain);
+    copy(&top().join("tests/series"), &folder.0);
+    write(&folder, "x86_64-blog_os.json", target);
+    write(&folder, ".cargo/config.toml", config);
     folder
+}
+
+fn write(folder: &Folder, name: &str, text: &str) {
+    fs::write(folder.0.join(name), text).expect("a file can be written");
 }
 
 /// Runs the command in a folder; returns its exit status and all that it said.
@@ -110,8 +99,8 @@ fn the_runner() {
     let (status, said) = adopt(&folder, &[], "y\n");
     assert_eq!(status, Some(0), "{said}");
     for words in [
-        "bootloader ^0.9.23, features: map_physical_memory",
-        "[package.metadata.bootimage]: test-success-exit-code",
+        "bootloader ^0.9 (0.9.35), features: map_physical_memory",
+        "[package.metadata.bootloader]: kernel-stack-size, physical-memory-offset",
         "x86_64-blog_os.json: rustc takes it",
         "-runner = \"bootimage runner\" # runs it\n+runner = \"siso-image run\" # runs it\n",
     ] {
@@ -160,6 +149,7 @@ runner = \"siso-image run\"",
         );
     }
     let folder = kernel("", "");
+    fs::remove_dir_all(folder.0.join(".cargo")).expect("it is there");
     let (status, said) = adopt(&folder, &["--yes"], "");
     assert_eq!(status, Some(0), "{said}");
     let config = read(&folder, ".cargo/config.toml");
