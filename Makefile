@@ -43,14 +43,17 @@ skip   := $(shell test -r /dev/kvm -a -w /dev/kvm || echo --skip on_kvm) \
     $(if $(chromium),,--skip on_chromium)
 # One test more at a time than there are CPUs, as many of them wait for a guest.
 threads := --test-threads $(shell expr 1 + `getconf _NPROCESSORS_ONLN || echo 1`)
+# The program that runs tests and shows what of the loader they leave out.
+build_coverage = tools/host-cargo build -p bench --bin coverage \
+    -Z unstable-options --artifact-dir $(CURDIR)/target/bin
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new install test faults lint debug gdb disasm size bench tour screenshot doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
 run tour screenshot: needs := run
-test faults:    needs := run test
+test faults coverage: needs := run test
 debug:          needs := run debug
 iso:            needs := iso
 bench:          needs := run
@@ -83,8 +86,13 @@ install: setup                  ## install siso-image for other kernels, in ~/.c
 
 test: setup lint kernels        ## run all tests: boot every kernel and check it
 	cargo test
-	tools/host-cargo test --workspace -- --include-ignored $(threads) $(skip)
+	$(build_coverage)
+	target/bin/coverage tools/host-cargo test --workspace -- --include-ignored $(threads) $(skip)
 	@$(if $(chromium),:,echo "1 test was left out: the_page_works_on_chromium (Chromium is missing)")
+
+coverage: setup kernels         ## run the loader's tests, show what they leave out
+	$(build_coverage)
+	target/bin/coverage tools/host-cargo test --test suite -- --include-ignored $(threads) $(skip)
 
 faults: setup kernels           ## run the fault tests at full length: FAULTS="groups"
 	@tools/faults --include-ignored $(threads) $(skip)

@@ -2,7 +2,7 @@
 #
 # Mode:      16-bit real mode
 # Called by: the BIOS at 0000:7C00, DL = boot drive
-# Read also: plugin.c, which counts up to ENTRY
+# Read also: count.c, which counts up to ENTRY
 #
 # Reads SECTORS sectors from sector 1 on, 127 per call, all to the same address,
 # then jumps to ENTRY. It checks only the carry flag. SECTORS and ENTRY are

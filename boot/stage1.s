@@ -30,7 +30,7 @@
         .code16
         .globl  stage1, serial_status
 stage1: jmp     start
-        nop
+        .byte   0x90                    # a NOP that never runs: a BPB has one
         .ascii  "siso_os "              # the field for the formatter's name
         .org    stage1 + 0x14           # so high that the data ends at 0x5a
 msg_disk:

@@ -1,6 +1,6 @@
-//! Boots a disk in QEMU and counts the executed instructions, with `plugin.c`.
+//! Boots a disk in QEMU and counts the executed instructions, with `count.c`.
 
-use crate::tools;
+use bench::{plugin, tools};
 use siso_image::qemu::{self, Machine, Scratch, not_started};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -111,15 +111,7 @@ pub struct Counter {
 impl Counter {
     /// Compiles the plugin in a folder.
     pub fn new(folder: &Path) -> Result<Self, String> {
-        let (source, plugin) = (folder.join("plugin.c"), folder.join("plugin.so"));
-        tools::write(&source, include_bytes!("../plugin.c"))?;
-        tools::run(
-            tools::compiler()
-                .args(["-shared", "-fPIC", "-O2"])
-                .arg(&source)
-                .arg("-o")
-                .arg(&plugin),
-        )?;
+        let plugin = plugin::compile(folder, "count", include_str!("../count.c"))?;
         Ok(Counter { plugin })
     }
 

@@ -15,8 +15,8 @@ mod peers;
 mod plot;
 mod sizes;
 mod text;
-mod tools;
 
+use bench::tools;
 use boots::{Boot, Contender, SIZES};
 use budgets::Budgets;
 use clap::builder::RangedU64ValueParser;

@@ -27,6 +27,8 @@
         .set    FLAG_IF,     0x0200
         .set    FLAG_DF,     0x0400
         .set    SMAP,        0x534d4150
+        .set    MSR_MISC_ENABLE, 0x1a0
+        .set    MISC_XD_DISABLE_HIGH, 4
         .set    FILL,        0xa5a5a5a5 # for memory that the loader must not
                                         # change, before the mutants are booted
 
@@ -84,7 +86,7 @@ own_segment:
         .globl  first_sector, key_before, lba_empty, lba_from, chs_below
         .globl  geometry_zero, direction_down, a20_closes, a20_good
         .globl  e820_returned, e820_short, e801_ax, e801_bx, carry_kept
-        .globl  segments_changed
+        .globl  segments_changed, ext_ax, kbc_full, nx_off, boot_returns
         .globl  loop_first, loop_end, loop_list, table
         .globl  mutants, mutant_checksums, mutant_elf
 entry_cs:       .word   0       # CS when the image is entered
@@ -106,7 +108,8 @@ sectors_max:    .word   127     # calls for more sectors fail
 sectors_4096:   .word   0       # the drive has sectors of 4096 bytes
 clobber:        .word   0       # calls change every register that they may
 packet_changed: .word   0       # reads change the count in the address packet
-geometry_none:  .word   0       # AH=08h reports success, but no sectors
+geometry_none:  .word   0       # AH=08h: 1: reports success, but no sectors;
+                                # 2: fails
 geometry_zero:  .word   0       # AH=08h fails unless ES:DI = 0:0
 stack_deep:     .word   0       # calls use 4 KiB of stack
 interrupts_on:  .word   0       # calls return with IF set
@@ -121,7 +124,9 @@ a20_closes:     .word   0       # these services close the gate at their end,
 a20_good:       .word   0       # after this many reads
 trap_port:      .word   0       # trap accesses to this port,
 trap_port2:     .word   0       # and to this one
-trap_kind:      .word   0       # 1: close the gate; 2: report a busy UART
+trap_kind:      .word   0       # 1: close the gate; 2: report a busy UART,
+                                # 3: a busy keyboard controller, 4: none
+kbc_full:       .word   0       # it has a byte for us that nobody has read
 e820_mode:      .word   0       # 1: use the table below; 2: unsupported
 e820_bytes:     .word   24      # the bytes of an entry that are written
 e820_returned:  .word   24      # the length that ECX reports
@@ -133,7 +138,12 @@ e801_mode:      .word   0       # 1: results in CX and DX only; 2: unsupported
 e801_ax:        .word   0       # the result in AX and CX; 0: unchanged
 e801_bx:        .word   0       # the result in BX and DX; 0: unchanged
 ext_absent:     .word   0       # AH=88h is unsupported
+ext_ax:         .word   0       # its result; 0: unchanged
 carry_kept:     .word   0       # E801 and AH=88h leave CF unchanged
+nx_off:         .word   0       # NX is switched off, as in a firmware setup; at
+                                # the end the report says whether it still is
+boot_returns:   .word   0       # INT 18h returns, as nothing else can boot; the
+                                # report says that it was called
 loop_first:     .long   0       # the first boot; its number is the bit to flip
 loop_end:       .long   0       # end (exclusive) of the numbers; 0: no loop
 loop_list:      .word   0       # the numbers are indexes of a table of bits
@@ -196,6 +206,10 @@ main:   mov     %cs, %ax
         jz      .Lno_hook16
         hook    0x16, hook16, old16
 .Lno_hook16:
+        cmpw    $0, boot_returns
+        je      .Lno_hook18
+        hook    0x18, boots_nothing, old18
+.Lno_hook18:
         cmpl    $0, loop_end
         je      .Lhooked
         hook    0x16, hook16, old16
@@ -266,7 +280,20 @@ again:  xor     %ax, %ax
         in      $0x92, %al
         and     $~2, %al
         out     %al, $0x92
-.Lopen: cmpw    $0, key_before
+.Lopen: cmpw    $0, kbc_full
+        je      .Lempty
+        in      $0x21, %al              # without its interrupt, nobody reads it
+        or      $2, %al
+        out     %al, $0x21
+        mov     $0x20, %al              # the command byte, please
+        out     %al, $0x64
+.Lempty:cmpw    $0, nx_off
+        je      .Lnx
+        mov     $MSR_MISC_ENABLE, %ecx
+        rdmsr
+        or      $MISC_XD_DISABLE_HIGH, %edx
+        wrmsr
+.Lnx:   cmpw    $0, key_before
         je      .Lno_key
         mov     %es:BDA_TAIL, %bx
         movw    $KEY_SPACE, %es:BDA(%bx)
@@ -495,6 +522,11 @@ hook13: movb    $0, %cs:service
         cmpw    $0, %cs:lba_cf_only
         jne     success
 .Lgeometry_fails:
+        cmpw    $2, %cs:geometry_none
+        jne     .Lgeometry_works
+        cmp     $0x08, %ah
+        je      refuse
+.Lgeometry_works:
         cmpw    $0, %cs:geometry_zero
         je      .Lcall_bios
         cmp     $0x08, %ah
@@ -697,6 +729,18 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
 # The loader's last call before it starts the kernel. In a loop, only one boot
 # in sixteen starts it, because QEMU must be restarted after that.
 .Lready:
+        cmpw    $0, %cs:nx_off
+        je      .Lnot_asked
+        pushal
+        mov     $MSR_MISC_ENABLE, %ecx
+        rdmsr
+        mov     $nx_is_on, %si
+        test    $MISC_XD_DISABLE_HIGH, %edx
+        jz      .Lnx_is
+        mov     $nx_is_off, %si
+.Lnx_is:call    report
+        popal
+.Lnot_asked:
         cmpl    $0, %cs:loop_end
         je      .Lpass
         testb   $15, %cs:number
@@ -745,6 +789,9 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
         pushf
         lcall   *%cs:old15
         jc      failure
+        cmpw    $0, %cs:ext_ax
+        je      .Lsized
+        mov     %cs:ext_ax, %ax
         jmp     .Lsized
 .Lunknown:
         cmpw    $0, %cs:carry_kept
@@ -832,6 +879,27 @@ hook16: cmpl    $0, %cs:loop_end
         pop     %bp
         iret
 
+# INT 18h, boot failure, if nothing else can boot.
+boots_nothing:
+        pusha
+        mov     $boot_failed, %si
+        call    report
+        popa
+        iret
+
+# Writes the string at CS:SI to the report. Clobbers AL, DX, SI.
+report: mov     $PORT_REPORT, %dx
+.Lreport:
+        mov     %cs:(%si), %al
+        test    %al, %al
+        jz      .Lnone
+        out     %al, %dx
+        inc     %si
+        jmp     .Lreport
+nx_is_on:       .asciz  "NX on\n"
+nx_is_off:      .asciz  "NX off\n"
+boot_failed:    .asciz  "INT 18h\n"
+
 # INT 18h, boot failure, in a loop: reports the outcome; starts the next boot.
 hook18: mov     %cs, %ax
         mov     %ax, %ds
@@ -887,7 +955,16 @@ trap:   push    %eax
 .Luart: mov     %ebx, %dr7
         pop     %ebx
         pop     %eax
+        cmpw    $2, %cs:trap_kind
+        jne     .Lkeyboard
         and     $~0x20, %al             # the line status that was read: busy
+        iret
+.Lkeyboard:
+        or      $2, %al                 # the controller's status: input full
+        cmpw    $3, %cs:trap_kind
+        je      .Lcontroller
+        mov     $0xff, %al              # or what an absent device answers
+.Lcontroller:
         iret
 
         .balign 4

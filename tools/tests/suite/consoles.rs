@@ -2,7 +2,7 @@
 
 use crate::common::{Disk, LONG, kernel, row};
 use siso_image::elf::Kernel;
-use siso_image::image::{Image, Options};
+use siso_image::image::{Image, Options, Serial};
 use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
 
@@ -108,5 +108,36 @@ fn each_character_once() {
         }
         let case = format!("serial output {}", arguments.join(" "));
         row(&case, "each character once", "each character once", "QEMU");
+    }
+}
+
+/// The image can decide about the serial line, whatever the BIOS does with it.
+#[test]
+fn the_serial_line_as_the_image_says() {
+    let file = std::fs::read(kernel("seed")).expect("the kernel can be read");
+    let kernel = Kernel::parse(&file, false).expect("the kernel is valid");
+    let mirrored = ["-nic", "none", "-device", "sga"];
+    for (serial, arguments, expected) in [
+        (Serial::Off, &mirrored[..2], None),
+        (Serial::On, &mirrored[..2], Some("memory 127 MiB")),
+        (Serial::Off, &mirrored, Some("memory 127 MiB")),
+        // Each character twice: from the loader, then from the BIOS.
+        (Serial::On, &mirrored, Some("mmeemmoorryy  112277  MMiiBB")),
+    ] {
+        let options = Options {
+            serial,
+            ..Options::default()
+        };
+        let image = Image::new(&kernel, &Manifest::default(), &options);
+        let disk = Disk::new(&image.expect("there is room for all").bytes);
+        let mut machine = disk.boot(arguments);
+        let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
+        assert_eq!(screen.row(0), "Hello World!");
+        assert!((1..25).any(|row| screen.row(row).starts_with("long mode, entry")));
+        let text = without_escapes(&machine.serial());
+        match expected {
+            Some(line) => assert!(text.contains(line), "{arguments:?}: {text}"),
+            None => assert_eq!(text, ""),
+        }
     }
 }

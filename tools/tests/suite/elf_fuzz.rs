@@ -5,7 +5,7 @@
 //! limit, from a seeded generator.
 
 use crate::common::bad_bios::BadBios;
-use crate::common::looping::{BOOTS, NO_HANG, Outcomes, full, run_and_inspect};
+use crate::common::looping::{BOOTS, NO_HANG, Outcomes, full, run};
 use crate::common::{Disk, Folder, Random, field, kernel, kernel_that_resets, plain, row};
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
@@ -273,15 +273,9 @@ impl Mutants {
             ("mutants", 1),
             ("mutant_checksums", field(&image, CHECKSUMS_SECTOR) as u32),
             ("mutant_elf", field(&image, KERNEL_SECTOR) as u32),
-            ("e820_mode", 1),
-            ("e820_count", MEMORY.len() as u32),
         ]);
-        let entry = |&(first, end, kind): &(u64, u64, u32)| {
-            let range = [first.to_le_bytes(), (end - first).to_le_bytes()].concat();
-            let kind = [kind.to_le_bytes(), 1u32.to_le_bytes()].concat();
-            [range, kind].concat()
-        };
-        bios.set_table(&MEMORY.iter().flat_map(entry).collect::<Vec<u8>>());
+        let entry = |(first, end, kind)| (first, end - first, kind, 1);
+        bios.set_memory_map(&MEMORY.map(entry));
         Mutants {
             image,
             bios,
@@ -322,7 +316,7 @@ impl Mutants {
         let fill: Vec<&str> = fill.iter().map(String::as_str).collect();
         let disk = Disk::new(&self.image);
         let mut outcomes = Outcomes::new();
-        run_and_inspect(
+        run(
             &mut self.bios,
             &disk,
             self.count,
@@ -386,5 +380,81 @@ fn stage_2_and_segments_in_reserved_ranges() {
         }
         let all = Outcomes::from([(expected.to_string(), addresses.len())]);
         assert_eq!(mutants.run(), all);
+    }
+}
+
+/// Changes eight bytes, or fewer at the end, of the headers.
+fn put(headers: &mut [u8], at: usize, value: u64, bytes: usize) {
+    headers[at..][..bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
+}
+
+/// Headers that random changes rarely make.
+#[test]
+fn stage_2_and_rare_headers() {
+    // Offsets in the ELF header, and in a program header.
+    const ENTRY: usize = 24;
+    const COUNT: usize = 56;
+    const TYPE: usize = EHDR;
+    const OFFSET: usize = EHDR + 8;
+    const VADDR: usize = EHDR + 16;
+    const PADDR: usize = EHDR + 24;
+    const FILE_BYTES: usize = EHDR + 32;
+    const PT_TLS: u64 = 7;
+    let bad = "E10 a kernel segment cannot be loaded";
+    let no_elf = "E9 the kernel is not an x86-64 ELF executable";
+    type Change = fn(&mut [u8]);
+    let cases: [(&str, Change, &str); 6] = [
+        (
+            "more program headers than the sectors hold",
+            |headers| put(headers, COUNT, 9, 2),
+            no_elf,
+        ),
+        (
+            "a module before a segment",
+            |headers| {
+                put(headers, TYPE, PT_COMMAND_LINE, 4);
+                // The segments come first in the file, as they must.
+                for (n, sector) in [5, 1, 3].into_iter().enumerate() {
+                    put(headers, OFFSET + n * PHDR, sector * SECTOR as u64, 8);
+                }
+            },
+            bad,
+        ),
+        (
+            "thread-local storage before the segments",
+            |headers| {
+                put(headers, TYPE, PT_TLS, 4);
+                put(headers, OFFSET + PHDR, SECTOR as u64, 8);
+                put(headers, OFFSET + 2 * PHDR, 3 * SECTOR as u64, 8);
+                put(headers, FILE_BYTES + 2 * PHDR, 4 * SECTOR as u64, 8);
+            },
+            BOOTS,
+        ),
+        (
+            "segments that share a page, but no frame",
+            |headers| {
+                put(headers, VADDR + PHDR, 0x20_0400, 8);
+                put(headers, PADDR + PHDR, 0x30_0400, 8);
+                put(headers, ENTRY, 0x20_0400, 8);
+            },
+            BOOTS,
+        ),
+        (
+            "a segment from below 4 GiB to above",
+            |headers| put(headers, PADDR + 2 * PHDR, FOUR_GIB - 0x1000, 8),
+            BOOTS,
+        ),
+        (
+            "a segment above 4 GiB",
+            |headers| put(headers, PADDR + 2 * PHDR, FOUR_GIB, 8),
+            BOOTS,
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let mut mutants = Mutants::new();
+        mutants.add(change);
+        let all = Outcomes::from([(expected.to_string(), 1)]);
+        assert_eq!(mutants.run(), all, "{name}");
+        row(name, expected, expected, "QEMU");
     }
 }

@@ -184,6 +184,11 @@ fn disk_reads() {
             Error("E1 disk read"),
         ),
         case(
+            "no LBA, AH=08h fails",
+            &[("lba_absent", 1), ("geometry_none", 2)],
+            Error("E1 disk read"),
+        ),
+        case(
             "no LBA, geometry only if ES:DI = 0:0",
             &[("lba_absent", 1), ("geometry_zero", 1)],
             Boots,
@@ -288,6 +293,31 @@ fn a20() {
             Boots,
         ),
         case(
+            "closed A20 gate, a byte in the keyboard controller",
+            &[("a20_closed", 1), ("a20_lies", 1), ("kbc_full", 1)],
+            Boots,
+        ),
+        case(
+            "closed A20 gate, the keyboard controller is always busy",
+            &[
+                ("a20_closed", 1),
+                ("a20_lies", 1),
+                ("trap_port", 0x64),
+                ("trap_kind", 3),
+            ],
+            Boots,
+        ),
+        case(
+            "closed A20 gate, no keyboard controller",
+            &[
+                ("a20_closed", 1),
+                ("a20_lies", 1),
+                ("trap_port", 0x64),
+                ("trap_kind", 4),
+            ],
+            Boots,
+        ),
+        case(
             "closed A20 gate, nothing opens it",
             &[("a20_closed", 1), ("a20_lies", 1), KEYBOARD, SYSTEM, CLOSES],
             Error("E5 the A20 gate stays closed"),
@@ -386,6 +416,43 @@ fn interrupts_off_after_an_error() {
     wait_for_row(&mut machine, "Booting from");
 }
 
+/// No other device can boot, and INT 18h returns: the CPU halts, and the message
+/// stays on the screen.
+#[test]
+fn nothing_else_to_boot() {
+    for (settings, message) in [
+        (("reads_fail", 0xffff), "E1 disk read"),
+        (("first_sector", 1), "boot the disk, not the partition"),
+    ] {
+        let bios = BadBios::new(&[("boot_returns", 1), settings]);
+        let (disk, folder) = (Disk::of("seed"), Folder::new());
+        let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
+        wait_for_row(&mut machine, message);
+        machine.command("sendkey spc").expect("QEMU takes a key");
+        let report = || std::fs::read_to_string(folder.0.join("report")).unwrap_or_default();
+        let start = Instant::now();
+        while report().is_empty() {
+            assert!(start.elapsed() < LONG, "{message}: INT 18h was not called");
+        }
+        // The timer's interrupts end the HLT, again and again.
+        let since = bios_data(&mut machine, TICKS);
+        while bios_data(&mut machine, TICKS).wrapping_sub(since) < 18 {
+            assert!(start.elapsed() < LONG, "the guest's clock does not advance");
+        }
+        let mut register = |name| machine.register(name).expect("QEMU shows registers");
+        while register("HLT") == 0 {
+            assert!(start.elapsed() < LONG, "{message}: the CPU does not halt");
+        }
+        let address = register("EIP");
+        assert!(
+            (0x7c00..0x7e00).contains(&address),
+            "{message}: {address:#x}"
+        );
+        wait_for_row(&mut machine, message);
+        assert_eq!(report(), "INT 18h\n", "{message}");
+    }
+}
+
 /// Waits until a row of the screen starts with this.
 fn wait_for_row(machine: &mut Machine, text: &str) {
     let start = Instant::now();
@@ -398,6 +465,9 @@ fn wait_for_row(machine: &mut Machine, text: &str) {
     }
 }
 
+/// Where the BIOS counts 18 times a second.
+const TICKS: u64 = 0x46c;
+
 /// Reads a word of the BIOS data area.
 fn bios_data(machine: &mut Machine, address: u64) -> u16 {
     let bytes = machine.memory(address, 2).expect("QEMU shows memory");
@@ -408,7 +478,6 @@ fn bios_data(machine: &mut Machine, address: u64) -> u16 {
 /// stay in the keyboard buffer, and the BIOS's next message is on a new line.
 #[test]
 fn keys() {
-    const TICKS: u64 = 0x46c;
     const KEY_HEAD: u64 = 0x41a;
     const KEY_TAIL: u64 = 0x41c;
     for (settings, error) in [

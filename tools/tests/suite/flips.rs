@@ -19,6 +19,11 @@ const KERNEL: &str = "triple_fault";
 /// Flips these bits of the image, one at a time. Stage 1 reads stage 2 once, not
 /// four times: the bit is flipped in every read.
 fn flip(bits: &[u32], hang: Duration) -> Outcomes {
+    flip_with(bits, hang, &[])
+}
+
+/// The same with more arguments for QEMU.
+fn flip_with(bits: &[u32], hang: Duration, arguments: &[&str]) -> Outcomes {
     let mut bytes = image(KERNEL);
     bytes[(TRIES_LEFT - STAGE1_BASE) as usize] = 1;
     let disk = Disk::new(&bytes);
@@ -32,7 +37,15 @@ fn flip(bits: &[u32], hang: Duration) -> Outcomes {
                 .flat_map(|bit| bit.to_le_bytes())
                 .collect::<Vec<u8>>(),
         );
-        run(&mut bios, &disk, bits.len(), hang, &mut outcomes);
+        run(
+            &mut bios,
+            &disk,
+            bits.len(),
+            hang,
+            &mut outcomes,
+            arguments,
+            |_| (),
+        );
     }
     outcomes
 }
@@ -105,7 +118,8 @@ fn the_kernel() {
 #[test]
 fn stage_1() {
     let bits = sample_of(0..1, if full() { 2000 } else { 24 });
-    let outcomes = flip(&bits, Duration::from_secs(3));
+    // The name tells `make coverage` that a damaged loader runs.
+    let outcomes = flip_with(&bits, Duration::from_secs(3), &["-name", "damaged"]);
     let what = format!("{} bits of stage 1 flipped", bits.len());
     row(&what, "(not verified)", &format!("{outcomes:?}"), "QEMU");
     assert_eq!(outcomes.values().sum::<usize>(), bits.len());

@@ -2,7 +2,7 @@
 //! error or boots the kernel; it never hangs, resets the machine or starts a kernel
 //! that cannot run.
 
-use crate::common::{Disk, EXIT, LONG, PASSED, assert_shows, image, last_error, row};
+use crate::common::{Disk, EXIT, LONG, PASSED, assert_shows, field, image, last_error, row};
 use siso_image::layout::*;
 use siso_image::qemu::Machine;
 use siso_image::{LOADER, SECTOR, checksum};
@@ -44,7 +44,15 @@ const NOT_CANONICAL: u64 = 1 << 47;
 /// Boots a valid image with some fields changed and the checksum of stage 2
 /// corrected.
 fn boot(changes: &[(Field, u64)]) -> Machine {
-    let mut bytes = image("bootloader09");
+    boot_image(image("bootloader09"), changes)
+}
+
+fn boot_image(bytes: Vec<u8>, changes: &[(Field, u64)]) -> Machine {
+    Disk::new(&change(bytes, changes)).boot(&EXIT)
+}
+
+/// Changes fields of an image, and corrects the checksum of stage 2.
+fn change(mut bytes: Vec<u8>, changes: &[(Field, u64)]) -> Vec<u8> {
     for &((address, width), value) in changes {
         let at = (address - STAGE1_BASE) as usize;
         bytes[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
@@ -52,7 +60,20 @@ fn boot(changes: &[(Field, u64)]) -> Machine {
     let checksum = checksum::stage2(&bytes[SECTOR..LOADER.len()]);
     let at = (STAGE2_CHECKSUM - STAGE1_BASE) as usize;
     bytes[at..][..4].copy_from_slice(&checksum.to_le_bytes());
-    Disk::new(&bytes).boot(&EXIT)
+    bytes
+}
+
+/// Makes the checksum table as long as a block of it can be, which is longer than
+/// a small kernel needs: what follows the table belongs to it, too.
+pub fn with_a_long_table(bytes: Vec<u8>) -> Vec<u8> {
+    let table = field(&bytes, CHECKSUMS_SECTOR);
+    let block = &bytes[table * SECTOR..][..CHUNK_SECTORS as usize * SECTOR];
+    let checksum = checksum::chunk(block, table as u32);
+    let changes = [
+        (TABLE_SECTORS, CHUNK_SECTORS),
+        ((CHECKSUMS_CHECKSUM, 8), checksum),
+    ];
+    change(bytes, &changes)
 }
 
 /// `boot` calculates the checksum correctly.
@@ -64,8 +85,12 @@ fn a_valid_header() {
 }
 
 fn invalid(name: &str, field: Field, value: u64) {
+    all_invalid(name, &[(field, value)]);
+}
+
+fn all_invalid(name: &str, changes: &[(Field, u64)]) {
     println!("{name}");
-    assert_shows(&mut boot(&[(field, value)]), SENTENCE);
+    assert_shows(&mut boot(changes), SENTENCE);
     row(name, SENTENCE, SENTENCE, "QEMU");
 }
 
@@ -123,11 +148,71 @@ fn ranges() {
     let name = "end of physical memory not aligned to 2 MiB";
     let frames = FRAMES_4G + 100;
     let last = PHYSICAL_HERE + frames * PAGE_BYTES - 1;
-    assert_shows(
-        &mut boot(&[(FRAMES, frames), (PHYSICAL_LAST, last)]),
-        SENTENCE,
+    all_invalid(name, &[(FRAMES, frames), (PHYSICAL_LAST, last)]);
+
+    let frames = FRAMES_MAX + (2 << 20) / PAGE_BYTES;
+    let last = PHYSICAL_HERE + frames * PAGE_BYTES - 1;
+    all_invalid(
+        "more than 4 TiB of physical memory",
+        &[(FRAMES, frames), (PHYSICAL_LAST, last)],
     );
+}
+
+/// The table has one sector with 64 checksums, but the kernel has more chunks.
+#[test]
+fn a_checksum_table_that_is_too_short() {
+    let bytes = image("payload_16m");
+    let table = field(&bytes, CHECKSUMS_SECTOR);
+    let checksum = checksum::chunk(&bytes[table * SECTOR..][..SECTOR], table as u32);
+    let changes = [(TABLE_SECTORS, 1), ((CHECKSUMS_CHECKSUM, 8), checksum)];
+    assert_shows(&mut boot_image(bytes, &changes), SENTENCE);
+    let name = "checksum table too short for the kernel";
     row(name, SENTENCE, SENTENCE, "QEMU");
+}
+
+#[test]
+fn a_checksum_table_that_is_longer_than_needed() {
+    let disk = Disk::new(&with_a_long_table(image("bootloader09")));
+    let mut machine = disk.boot(&EXIT);
+    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+    assert_eq!(status, Some(PASSED), "{}", machine.serial());
+}
+
+/// Each range has the right size here, but lies where it must not.
+#[test]
+fn ranges_in_the_wrong_place() {
+    let physical = |first: u64| {
+        let last = first + FRAMES_MAX * PAGE_BYTES - 1;
+        [(PHYSICAL_FIRST, first), (PHYSICAL_LAST, last)]
+    };
+    let name = "physical memory at non-canonical addresses";
+    all_invalid(name, &physical(NOT_CANONICAL));
+    let name = "physical memory up to a non-canonical address";
+    all_invalid(name, &physical(NOT_CANONICAL - (2 << 20)));
+    all_invalid("physical memory in the first MiB", &physical(0));
+    let name = "physical memory over the boot info";
+    all_invalid(name, &physical(INFO_HERE));
+    all_invalid("stack over the boot info", &stack_at(INFO_HERE));
+    let name = "stack that ends in the boot info";
+    all_invalid(
+        name,
+        &stack_at(INFO_HERE - DEFAULT_STACK_PAGES * PAGE_BYTES),
+    );
+}
+
+/// The stack's range, of the size that the image builder chose, from this address on.
+fn stack_at(first: u64) -> [(Field, u64); 2] {
+    let last = first + (DEFAULT_STACK_PAGES + 1) * PAGE_BYTES - 1;
+    [(GUARD_FIRST, first), (GUARD_LAST, last)]
+}
+
+/// The stack may end where the boot info begins, and the other way around.
+#[test]
+fn a_stack_below_the_boot_info() {
+    let first = INFO_HERE - (DEFAULT_STACK_PAGES + 1) * PAGE_BYTES;
+    let mut machine = boot(&stack_at(first));
+    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+    assert_eq!(status, Some(PASSED), "{}", machine.serial());
 }
 
 /// The header check may accept these values. Then the loader reports another error,

@@ -15,6 +15,7 @@ mod examples;
 mod external_kernel;
 mod firmware;
 mod flips;
+mod forced;
 mod gdb;
 mod header;
 mod images;

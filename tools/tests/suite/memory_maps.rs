@@ -19,21 +19,11 @@ const LOW: Entry = (0, 0x93000, RAM, 1);
 const HIGH: Entry = (MIB, 126 * MIB, RAM, 1);
 const FIRMWARE: Entry = (0xfffc_0000, 0x4_0000, RESERVED, 1);
 
-/// An entry in the BIOS's format.
-fn entry_bytes(&(base, length, kind, attributes): &Entry) -> Vec<u8> {
-    let mut entry = [base.to_le_bytes(), length.to_le_bytes()].concat();
-    entry.extend(kind.to_le_bytes());
-    entry.extend(attributes.to_le_bytes());
-    entry
-}
-
 /// Boots with this memory map. The kernel must receive only usable memory as usable,
 /// and all of it, except what is in use.
 fn check_memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> String {
     let mut bios = BadBios::new(settings);
-    bios.set("e820_mode", 1);
-    bios.set("e820_count", entries.len() as u32);
-    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
+    bios.set_memory_map(entries);
     let serial = check(name, &bios, &Boots);
     let valid = valid_entries(entries, settings);
     let usable = usable_frames(&valid);
@@ -164,9 +154,8 @@ fn reported_regions(serial: &str) -> impl Iterator<Item = (Range<u64>, String)> 
 /// The BIOS reports more memory than any PC can have.
 #[test]
 fn impossible_memory() {
-    let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3)]);
-    let entries = [LOW, HIGH, (4 << 30, u64::MAX - (8 << 30), RAM, 1)];
-    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
+    let mut bios = BadBios::new(&[]);
+    bios.set_memory_map(&[LOW, HIGH, (4 << 30, u64::MAX - (8 << 30), RAM, 1)]);
     let (disk, folder) = (Disk::of("seed"), Folder::new());
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
     let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
@@ -184,13 +173,8 @@ fn memory_above_4_tib() {
         ((4 * TIB - (1 << 30), 1 << 30, RAM, 1), false),
         ((5 * TIB, TIB, RESERVED, 1), false),
     ] {
-        let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3)]);
-        bios.set_table(
-            &[LOW, HIGH, last]
-                .iter()
-                .flat_map(entry_bytes)
-                .collect::<Vec<u8>>(),
-        );
+        let mut bios = BadBios::new(&[]);
+        bios.set_memory_map(&[LOW, HIGH, last]);
         let (disk, folder) = (Disk::of("seed"), Folder::new());
         let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
         let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
@@ -327,13 +311,13 @@ fn unusual_memory_maps() {
 
 #[test]
 fn long_memory_maps() {
-    for count in [35, 64, 65, 200] {
-        // The loader's map has 64 entries, of which it needs some itself. These maps
-        // have many small regions, and a large one for the kernel.
+    for count in [35, 64, 65, 200, 300] {
+        // The loader's map has 64 entries, of which it needs some itself, and it asks
+        // the BIOS for 256 at most. These maps have many small regions, and a large one for the kernel.
         let mut entries = vec![LOW, (64 * MIB, 62 * MIB, RAM, 1)];
         let pieces = (0..count - 2).map(|n| {
             let kind = if n % 2 == 0 { RAM } else { RESERVED };
-            (MIB + n * 0x4_0000, 0x4_0000, kind, 1)
+            (MIB + n * 0x2_0000, 0x2_0000, kind, 1)
         });
         entries.extend(pieces);
         let serial = check_memory_map(&format!("memory map of {count} entries"), &entries, &[]);
@@ -348,11 +332,10 @@ fn long_memory_maps() {
 /// No usable region can be omitted to make this map shorter.
 #[test]
 fn a_memory_map_that_is_too_long() {
-    let mut bios = BadBios::new(&[("e820_mode", 1)]);
+    let mut bios = BadBios::new(&[]);
     let mut entries = vec![LOW, HIGH];
     entries.extend((0..100).map(|n| (32 * MIB + n * 0x1000, 0x1000, 3 + (n % 2) as u32, 1)));
-    bios.set("e820_count", entries.len() as u32);
-    bios.set_table(&entries.iter().flat_map(entry_bytes).collect::<Vec<u8>>());
+    bios.set_memory_map(&entries);
     check(
         "100 ACPI entries",
         &bios,
@@ -390,6 +373,26 @@ fn older_memory_calls() {
                 ("e820_mode", 2),
                 ("e801_mode", 2),
                 ("ext_absent", 1),
+                ("carry_kept", 1),
+            ],
+            Error("E6 the BIOS reports no memory"),
+        ),
+        case(
+            "AH=88h leaves AX and CF unchanged",
+            &[
+                ("e820_mode", 2),
+                ("e801_mode", 2),
+                ("ext_ax", 0x8800),
+                ("carry_kept", 1),
+            ],
+            Error("E6 the BIOS reports no memory"),
+        ),
+        case(
+            "AH=88h returns AH = 80h, CF unchanged",
+            &[
+                ("e820_mode", 2),
+                ("e801_mode", 2),
+                ("ext_ax", 0x8012),
                 ("carry_kept", 1),
             ],
             Error("E6 the BIOS reports no memory"),

@@ -35,7 +35,7 @@ fn ramdisk(length: usize) -> Vec<u8> {
 /// Every byte reaches the kernel, for any length.
 #[test]
 fn they_reach_the_kernel() {
-    for length in [16, 511, 512, 70_000, 3 << 20 | 1] {
+    for length in [16, 511, 512, 70_000, 5 << 18, 3 << 20 | 1] {
         let bytes = ramdisk(length);
         let disk = Disk::new(&image(
             "release/ramdisk",
@@ -49,6 +49,8 @@ fn they_reach_the_kernel() {
         assert_eq!(screen.row(1), format!("ramdisk: {length} bytes"));
         assert_eq!(screen.row(2), "  the first line");
         let serial = machine.serial();
+        let marks = serial.matches('#').count();
+        assert_eq!(marks, if length < 1 << 20 { 0 } else { 40 }, "{serial}");
         let (_, address) = serial.split_once(" bytes at 0x").expect("an address");
         let address = u64::from_str_radix(address.trim(), 16).expect("an address");
         let memory = machine.memory(address - PHYSICAL, length);

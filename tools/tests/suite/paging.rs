@@ -1,7 +1,8 @@
 //! The page tables, walked from outside: what is mapped where, with which rights.
 
+use crate::common::bad_bios::BadBios;
 use crate::common::pages::Pages;
-use crate::common::{Disk, LONG, kernel};
+use crate::common::{Disk, Folder, LONG, kernel};
 use siso_image::address_space::AddressSpace;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
@@ -221,6 +222,36 @@ fn of_memory_above_4_gib_in_large_pages() {
         tables_are_right("release/siso_os", &["-m", "8G", "-cpu", "qemu64,+pdpe1gb"]);
     let page = pages.at(PHYSICAL + 5 * GIB).expect("it is mapped");
     assert_eq!(page.size, GIB);
+}
+
+/// Memory that ends within a GiB, and memory that is not usable, which has no pages
+/// of 1 GiB.
+#[test]
+fn of_uneven_memory_above_4_gib() {
+    let mut bios = BadBios::new(&[]);
+    bios.set_memory_map(&[
+        (ONE_MIB, 126 * ONE_MIB, 1, 1),
+        (4 * GIB, GIB + GIB / 2, 1, 1),
+        (8 * GIB, 2 * GIB, 3, 1), // ACPI tables
+    ]);
+    let (disk, folder) = (Disk::of("release/siso_os"), Folder::new());
+    let arguments = ["-cpu", "qemu64,+pdpe1gb"];
+    let (mut machine, _bios) = bios.boot(&disk, &folder, &arguments);
+    machine.wait_for_halt(LONG).expect("the kernel halts");
+    let pages = Pages::of(&mut machine);
+    let size = |address| pages.at(PHYSICAL + address).map(|page| page.size);
+    let half = 5 * GIB + GIB / 2;
+    for (address, expected) in [
+        (4 * GIB, Some(GIB)),
+        (5 * GIB, Some(2 << 20)),
+        (half - 1, Some(2 << 20)),
+        (half, None),
+        (8 * GIB, Some(2 << 20)),
+        (10 * GIB - 1, Some(2 << 20)),
+        (10 * GIB, None),
+    ] {
+        assert_eq!(size(address), expected, "{address:#x}");
+    }
 }
 
 /// Without NX, every page is executable, but the mappings are the same.

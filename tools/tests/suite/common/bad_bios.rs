@@ -78,6 +78,18 @@ impl BadBios {
         self.bytes[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
     }
 
+    /// Makes E820 report these entries: address, length, type, attributes.
+    pub fn set_memory_map(&mut self, entries: &[(u64, u64, u32, u32)]) {
+        let bytes = |&(base, length, kind, attributes): &(u64, u64, u32, u32)| {
+            let range = [base.to_le_bytes(), length.to_le_bytes()].concat();
+            let kind = [kind.to_le_bytes(), attributes.to_le_bytes()].concat();
+            [range, kind].concat()
+        };
+        self.set("e820_mode", 1);
+        self.set("e820_count", entries.len() as u32);
+        self.set_table(&entries.iter().flat_map(bytes).collect::<Vec<u8>>());
+    }
+
     /// Fills the table with entries of E820, or with bit numbers.
     pub fn set_table(&mut self, bytes: &[u8]) {
         let at = program().symbols["table"];

@@ -28,14 +28,9 @@ pub fn full() -> bool {
 }
 
 /// Boots `count` times and adds the outcomes to `outcomes`. A boot that takes
-/// longer than `hang` counts as a hang.
-pub fn run(bios: &mut BadBios, disk: &Disk, count: usize, hang: Duration, outcomes: &mut Outcomes) {
-    run_and_inspect(bios, disk, count, hang, outcomes, &[], |_| ());
-}
-
-/// The same with more arguments for QEMU; `inspect` is called before each QEMU is
-/// ended.
-pub fn run_and_inspect(
+/// longer than `hang` counts as a hang. QEMU gets more arguments; `inspect` is
+/// called before each QEMU is ended.
+pub fn run(
     bios: &mut BadBios,
     disk: &Disk,
     count: usize,

@@ -1,5 +1,5 @@
 /*
- * plugin.c - a QEMU TCG plugin that counts the instructions of a boot
+ * count.c - a QEMU TCG plugin that counts the instructions of a boot
  *
  * It counts from the first instruction at 0x7c00, where the BIOS enters the
  * boot sector, to the first one at the kernel's entry, then ends QEMU. The
@@ -20,38 +20,9 @@
  * Each iteration of a REP string instruction counts as one instruction, because
  * TCG executes it that way.
  */
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "plugin.h"
+
 #include <unistd.h>
-
-#if defined __has_include && __has_include(<qemu-plugin.h>)
-#include <qemu-plugin.h>
-#else
-/* Debian's QEMU 7.2 lacks the header: the parts of version 1 that are used. */
-#define QEMU_PLUGIN_VERSION 1
-#define QEMU_PLUGIN_EXPORT __attribute__((visibility("default")))
-typedef uint64_t qemu_plugin_id_t;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
-typedef void (*qemu_plugin_vcpu_tb_trans_cb_t)(qemu_plugin_id_t, struct qemu_plugin_tb *);
-typedef void (*qemu_plugin_vcpu_udata_cb_t)(unsigned int, void *);
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, qemu_plugin_vcpu_tb_trans_cb_t);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, qemu_plugin_vcpu_udata_cb_t,
-                                            enum qemu_plugin_cb_flags, void *);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
-#endif
-
-QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 #define START 0x7c00
 #define LOW_END 0x10000  /* addresses below it are counted individually */
@@ -139,9 +110,7 @@ static void run_entry(unsigned int cpu, void *unused)
     _exit(fclose(file) ? 1 : 0); /* the kernel itself is not measured */
 }
 
-/* Called for each block of code that QEMU translates; registers callbacks for
- * the execution of its instructions. The callbacks of an instruction are called
- * in the order of registration. */
+/* Called for each block of code that QEMU translates. */
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     size_t count = qemu_plugin_tb_n_insns(block);
@@ -149,45 +118,34 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
         uint64_t address = qemu_plugin_insn_vaddr(insn);
-        uint8_t bytes[16] = {0};
+        uint8_t bytes[INSN_BYTES_MAX];
 
-#define WHEN_EXECUTED(callback, data)                                                    \
-    qemu_plugin_register_vcpu_insn_exec_cb(insn, callback, QEMU_PLUGIN_CB_NO_REGS,       \
-                                           (void *)(uintptr_t)(data))
         if (address == START)
-            WHEN_EXECUTED(run_start, 0);
+            when_executed(insn, run_start, 0);
         if (address == entry)
-            WHEN_EXECUTED(run_entry, 0);
+            when_executed(insn, run_entry, 0);
         if (is_firmware(address)) {
-            WHEN_EXECUTED(run_firmware, 0);
+            when_executed(insn, run_firmware, 0);
             continue;
         }
-        WHEN_EXECUTED(run_own, address);
-        if (qemu_plugin_insn_size(insn) != 2)
-            continue;
-#if QEMU_PLUGIN_VERSION >= 3
-        qemu_plugin_insn_data(insn, bytes, sizeof bytes);
-#else
-        memcpy(bytes, qemu_plugin_insn_data(insn), 2);
-#endif
-        if (bytes[0] == 0xcd) /* INT and its number */
-            WHEN_EXECUTED(run_int, bytes[1]);
+        when_executed(insn, run_own, address);
+        if (insn_bytes(insn, bytes) == 2 && bytes[0] == 0xcd) /* INT and its number */
+            when_executed(insn, run_int, bytes[1]);
     }
 }
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
                                            char **argv)
 {
-    for (int i = 0; i < argc; i++) {
-        if (!strncmp(argv[i], "entry=", 6))
-            entry = strtoull(argv[i] + 6, NULL, 0);
-        else if (!strncmp(argv[i], "out=", 4))
-            out = strdup(argv[i] + 4);
-    }
-    if (!entry || !out) {
-        fputs("plugin.c: needs the arguments entry=ADDRESS,out=FILE\n", stderr);
+    const char *address = argument("entry", argc, argv);
+
+    out = argument("out", argc, argv);
+    if (!address || !out) {
+        fputs("count.c: needs the arguments entry=ADDRESS,out=FILE\n", stderr);
         return 1;
     }
+    entry = strtoull(address, NULL, 0);
+    out = strdup(out);
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     return 0;
 }
