@@ -476,12 +476,11 @@ pub fn html(rows: &[Row]) -> String {
         let line = row.line.map_or(String::new(), |line| {
             format!(" <small>stage1.s:{line}</small>")
         });
-        html += &format!(
-            "<span class=\"row {}{hole}\" tabindex=\"0\">",
-            row.part.name()
-        );
-        for byte in &row.bytes {
-            html += &format!("<i>{byte:02x}</i>");
+        html += &format!("<span class=\"row {}{hole}\">", row.part.name());
+        // The Tab key stops at the first byte only; a finger may touch any.
+        for (n, byte) in row.bytes.iter().enumerate() {
+            let stop = if n == 0 { 0 } else { -1 };
+            html += &format!("<i tabindex=\"{stop}\">{byte:02x}</i>");
         }
         html += &format!(
             "<span class=\"tip\"><b>{:#05x}</b> <code>{}</code>{line} <code>{}</code><br>{}</span></span>\n",

@@ -2,13 +2,15 @@
 //!
 //! A block ` ```diff try=RESULT ` names a file in its first line, `@@ boot/NAME`, and
 //! changes it. RESULT is `boots`, `reset`, `hangs`, an error's code such as `E5`, or
-//! `refused`: the assembler or the linker does not take it. `qemu=-cpu+486` adds
-//! arguments for QEMU.
+//! `refused`: the assembler or the linker does not take it. The next ` ```text output `
+//! block is what they say, or with `log` what QEMU's log of exceptions has.
 
 mod common;
 
 use common::loader::{self, Outcome};
+use common::missing;
 use siso_book::chapters::{self, Block};
+use siso_book::tools::path;
 use siso_book::top;
 use siso_image::LOADER;
 use std::fs;
@@ -26,15 +28,15 @@ fn every_try_has_the_result_that_the_book_says() {
     let mut tried = 0;
     let mut wrong = Vec::new();
     for page in chapters::all().expect("the pages can be read") {
-        for block in page
-            .blocks()
-            .iter()
-            .filter(|block| block.info[..].starts_with(&["diff".into()]))
-        {
-            let place = format!("{}:{}", page.file, block.line);
+        let blocks = page.blocks();
+        for (n, block) in blocks.iter().enumerate() {
+            if block.info.first().map(String::as_str) != Some("diff") {
+                continue;
+            }
             tried += 1;
-            if let Err(complaint) = try_it(block) {
-                wrong.push(format!("{place}: {complaint}"));
+            let output = blocks[n..].iter().find(|block| block.has("output"));
+            if let Err(complaint) = try_it(block, output) {
+                wrong.push(format!("{}:{}: {complaint}", page.file, block.line));
             }
         }
     }
@@ -42,19 +44,27 @@ fn every_try_has_the_result_that_the_book_says() {
     assert!(tried >= 10, "only {tried} blocks to try");
 }
 
-fn try_it(block: &Block) -> Result<(), String> {
+fn try_it(block: &Block, output: Option<&Block>) -> Result<(), String> {
     let wanted = block.option("try").ok_or("the block says no result")?;
     let work = tempfile::tempdir().expect("a folder can be made");
     let boot = work.path().join("boot");
     copy(&top().join("boot"), &boot);
     change(&block.text, work.path())?;
-    let arguments = block.option("qemu").unwrap_or_default().replace('+', " ");
-    let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    let seen = match loader::build(&boot, work.path()) {
-        Err(_) if wanted == "refused" => return Ok(()),
-        Err(complaint) => return Err(complaint),
-        Ok(image) => loader::boot(&image, work.path(), &arguments),
+    let says = |said: &str| {
+        let output = output.ok_or("the book does not show the output")?;
+        missing(&output.text, said).map_or(Ok(()), Err)
     };
+    let built = loader::build(&boot, work.path());
+    if wanted == "refused" {
+        return says(&built.map(|_| String::new()).unwrap_or_else(|error| error));
+    }
+    let log = work.path().join("log");
+    let logged = ["-d", "int,cpu_reset", "-D", path(&log)];
+    let arguments: &[&str] = if block.has("log") { &logged } else { &[] };
+    let seen = loader::boot(&built?, work.path(), arguments);
+    if block.has("log") {
+        says(&fs::read_to_string(&log).map_err(|error| error.to_string())?)?;
+    }
     let same = match &seen.0 {
         Outcome::Boots => wanted == "boots",
         Outcome::Reset => wanted == "reset",

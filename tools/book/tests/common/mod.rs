@@ -27,3 +27,26 @@ pub fn image() -> Vec<u8> {
 pub fn values() -> Values {
     Values::new(&kernel()).expect("all figures are known")
 }
+
+/// What is wanted, and was not said.
+pub fn missing(wanted: &str, said: &str) -> Option<String> {
+    let mut lines = said.lines();
+    let missing = wanted
+        .lines()
+        .filter(|line| line.trim() != "...")
+        .find(|line| {
+            !lines.any(|said| {
+                let mut rest = said;
+                line.trim()
+                    .split("...")
+                    .all(|part| match rest.find(part.trim()) {
+                        Some(at) => {
+                            rest = &rest[at + part.trim().len()..];
+                            true
+                        }
+                        None => false,
+                    })
+            })
+        })?;
+    Some(format!("'{missing}' is not in the output:\n{said}"))
+}
