@@ -46,11 +46,16 @@ pub fn page(
     terms: &[String],
     sector0: &str,
 ) -> Result<String, String> {
-    let text = if file == "glossary.md" {
-        glossary::with_anchors(text)
-    } else {
-        text.to_string()
-    };
+    if is_reference(file) {
+        let text = match file {
+            "glossary.md" => glossary::with_anchors(text),
+            _ => text.to_string(),
+        };
+        let lines = text.lines();
+        return Ok(lines
+            .map(|line| without_outside_links(line) + "\n")
+            .collect());
+    }
     let chapter = file.starts_with(|c: char| c.is_ascii_digit());
     let mut replaced = String::new();
     let mut fenced = false;
@@ -68,7 +73,7 @@ pub fn page(
         } else if line.trim() == explain::MARK {
             replaced += sector0;
         } else {
-            let line = values.fill(&without_outside_links(line))?;
+            let line = values.fill(line)?;
             let linked = if chapter {
                 glossary::with_links(&line, terms)
             } else {
@@ -79,6 +84,13 @@ pub fn page(
         }
     }
     Ok(replaced)
+}
+
+/// Whether a page is one of those in `docs/`, to which the book has links only. They
+/// have no marks.
+fn is_reference(file: &str) -> bool {
+    let metadata = top().join(FOLDER).join(file).symlink_metadata();
+    metadata.is_ok_and(|metadata| metadata.is_symlink())
 }
 
 /// The reference pages link to files of the project, which are not in the book: there,
