@@ -64,7 +64,7 @@ impl Values {
         self.put("E820_BYTES_MAX", E820_END - E820_BASE);
         self.put(
             "BLOCK_KERNEL_MIB",
-            BLOCK_CHECKSUMS * CHUNK_SECTORS * SECTOR_BYTES >> 20,
+            (BLOCK_CHECKSUMS * CHUNK_SECTORS * SECTOR_BYTES) >> 20,
         );
     }
 
