@@ -117,3 +117,40 @@ fn every_chapter_ends_with_a_try() {
         .count();
     assert!(files > chapters);
 }
+
+/// A number that the build knows stands in the text by its name, so that it changes with
+/// the build.
+#[test]
+fn no_figure_is_typed_by_hand() {
+    // Of the PC, or equal to a figure by chance.
+    let fixed = [
+        "0x400", "0x7c00", "0xa0000", "0xb8000", "0xc0000", "0xf0000", "0x100000", "1024", "2,048",
+        "4,096", "31,744", "65,536",
+    ];
+    let list = values().list();
+    let known: BTreeSet<&str> = list
+        .lines()
+        .flat_map(|line| line.split(" = ").skip(1))
+        .collect();
+    let mut wrong = Vec::new();
+    for page in pages().iter().filter(|page| page.is_chapter()) {
+        for (line, text) in page.prose() {
+            let is_part = |c: char| c.is_alphanumeric() || c == ',';
+            for word in text
+                .split(|c: char| !is_part(c))
+                .map(|word| word.trim_matches(','))
+            {
+                let long = if word.starts_with("0x") {
+                    word.len() > 4
+                } else {
+                    word.len() > 3
+                };
+                let plain = word.replace(',', "");
+                if long && known.contains(plain.as_str()) && !fixed.contains(&word) {
+                    wrong.push(format!("{}:{line}: {word}", page.file));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
