@@ -49,7 +49,7 @@ build_coverage = tools/host-cargo build -p bench --bin coverage \
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot book explain doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
 run tour screenshot: needs := run
@@ -143,6 +143,15 @@ screenshot: setup kernel        ## save the screenshots in the docs
 	cargo build --example stack_overflow -Z unstable-options --artifact-dir target/kernels/dev
 	@$(siso) screenshot target/kernel/siso_os -o docs/screen.png
 	@$(siso) screenshot target/kernels/dev/stack_overflow -o docs/exception.png
+
+book: setup kernel              ## build the course's book in target/book
+	@tools/book/build
+
+# An IMAGE that is given is explained as it is.
+explain: setup $(if $(filter $(IMAGE),target/siso_os.img),image)  ## explain each byte of sector 0: IMAGE=path
+	@tools/host-cargo build --package siso-book --quiet -Z unstable-options \
+	    --artifact-dir $(CURDIR)/target/bin
+	@target/bin/siso-book explain $(IMAGE)
 
 doctor:                         ## show missing programs and how to install them
 	@tools/doctor

@@ -10,6 +10,7 @@
 # While it is closed, every odd MiB is the even one below it. No single way
 # opens it everywhere: test, try the cheapest, test again.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "pc.inc"
 
@@ -20,6 +21,7 @@
 
         .section .stage2, "ax"
         .code16
+# ANCHOR_END: uses
 
 # a20_open - open the gate, or stop
 #
@@ -28,6 +30,7 @@
 # Clobbers:  EAX, CX, SI; FS = FFFFh
 # Needs:     DS = SS = 0
 # ANCHOR: a20
+# ANCHOR: open
         .globl  a20_open
 a20_open:
         mov     $LOOKS_FIRST, %cx
@@ -43,7 +46,9 @@ a20_open:
         popal
         call    .Ltest_after
         jne     .Lopen
+# ANCHOR_END: open
 
+# ANCHOR: open_more
         incl    a20_method
         call    .Lkeyboard
         call    .Ltest_after
@@ -59,9 +64,11 @@ a20_open:
         mov     $msg_a20, %si
         jmp     die16
 .Lopen: ret
+# ANCHOR_END: open_more
 
 # Does 1 MiB higher hold the same? Writes a counter low, compares high, CX
 # times at most. Out: ZF = 0: the gate is open
+# ANCHOR: test
 .Ltest_after:
         mov     $LOOKS_AFTER, %cx
 .Ltest: mov     $0xffff, %ax
@@ -75,8 +82,10 @@ a20_open:
         cmp     %ax, %ax                # ZF = 1
 .Ltested:
         ret
+# ANCHOR_END: test
 
 # Through the keyboard controller's output port, whose bit 1 is the gate.
+# ANCHOR: keyboard
 .Lkeyboard:
         cli                             # its interrupt handler reads there, too
         call    .Lready
@@ -93,9 +102,11 @@ a20_open:
 .Lno_controller:
         sti
         ret
+# ANCHOR_END: keyboard
 
 # Waits until the controller takes a byte, and discards what it has for us.
 # Out: CF = 1: it never does, or there is none
+# ANCHOR: ready
 .Lready:mov     $KBC_POLLS, %cx
 .Lpoll: out     %al, $PORT_DELAY        # a bound in time, whatever the CPU
         in      $PORT_KBC, %al
@@ -110,8 +121,10 @@ a20_open:
 .Lagain:loop    .Lpoll
 .Lnone: stc
 .Ltaken:ret
+# ANCHOR_END: ready
 # ANCHOR_END: a20
 
+# ANCHOR: variables
         .globl  a20_method
 a20_method:
         .long   0
@@ -120,3 +133,4 @@ a20_method:
         .balign 2
 a20_probe:
         .skip   2
+# ANCHOR_END: variables

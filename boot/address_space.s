@@ -5,6 +5,7 @@
 # Provides:  address_space; is_ram
 # Next:      boot_info.s; docs/protocol.md says what is mapped where
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
         .include "elf.inc"
@@ -12,12 +13,14 @@
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # address_space - build the kernel's page tables
 #
 # Out:       page_root = address of the kernel's PML4
 # Clobbers:  all
 # ANCHOR: address_space
+# ANCHOR: low
         .globl  address_space
 address_space:
         mov     $PF_W, %r12d            # R12D = rights of what is not the kernel's
@@ -31,9 +34,11 @@ address_space:
         mov     %eax, page_root
         xor     %ebp, %ebp              # LEVEL_PT
         mov     %r12d, %esi
+# ANCHOR_END: low
 
         # The first MiB, where the screen is: each page at its own address.
         # Page 0 is left out, so a null pointer faults.
+# ANCHOR: first_mib
         mov     $1, %eax
         mov     $1, %ebx
         mov     $FRAMES_1M - 1, %ecx
@@ -51,9 +56,11 @@ address_space:
         mov     $1, %ecx
         mov     $PF_X, %esi
         call    page_map
+# ANCHOR_END: first_mib
 
         # The boot info and the stack. The page between them is not mapped: a
         # stack that grew too large faults there.
+# ANCHOR: info_stack
         mov     %r12d, %esi
         mov     info_address, %rax
         shr     $PAGE_SHIFT, %rax
@@ -65,9 +72,11 @@ address_space:
         mov     stack_frame, %ebx
         mov     stack_pages, %ecx
         call    page_map
+# ANCHOR_END: info_stack
 
         # Physical memory: the first 4 GiB completely. The first 2 MiB, which hold
         # memory of different kinds, in pages of 4 KiB, the rest in pages of 2 MiB.
+# ANCHOR: physical
         testb   $FEATURE_PHYSICAL, features
         jz      .Lkernel
         mov     physical_offset, %rax
@@ -81,7 +90,9 @@ address_space:
         mov     $LEVEL_PD, %ebp
         call    page_map
         call    .Lhigh
+# ANCHOR_END: physical
 
+# ANCHOR: recursive
 .Lkernel:
         mov     $.Lsegment, %ebp
         call    each_segment
@@ -98,9 +109,11 @@ address_space:
         or      $PTE_P | PTE_RW, %al
         mov     %rax, (%rdi)
         ret
+# ANCHOR_END: recursive
 # ANCHOR_END: address_space
 
 # A segment of the kernel: its first page has the rights of all who share it.
+# ANCHOR: segment
 .Lsegment:
         push    %rbp
         push    %rbx
@@ -127,9 +140,11 @@ address_space:
         pop     %rbp
         clc
         ret
+# ANCHOR_END: segment
 
 # The memory above 4 GiB: pages of 1 GiB where the CPU has them, the address
 # allows it and usable memory fills them, else of 2 MiB.
+# ANCHOR: high
 .Lhigh: mov     $MAP_BASE, %edi
 .Lregion:
         cmp     map_end, %edi
@@ -142,6 +157,8 @@ address_space:
         mov     $FRAMES_4G, %eax
         cmp     %eax, %ebx
         cmovb   %eax, %ebx
+# ANCHOR_END: high
+# ANCHOR: high_part
 .Lpart: cmp     REGION_END(%rdi), %ebx
         jae     .Lnext
         mov     %ebx, %edx
@@ -161,6 +178,8 @@ address_space:
         mov     $1, %ecx
         mov     $LEVEL_PDPT, %ebp
         jmp     .Lmap
+# ANCHOR_END: high_part
+# ANCHOR: high_map
 .Lends: mov     REGION_END(%rdi), %edx
 .Lsmall:lea     FRAMES_2M - 1(%rdx), %ecx
         sub     %ebx, %ecx
@@ -176,12 +195,14 @@ address_space:
 .Lnext: add     $REGION_BYTES, %edi
         jmp     .Lregion
 .Lret:  ret
+# ANCHOR_END: high_map
 
 # is_ram - should the kernel be able to reach this region above 4 GiB?
 #
 # In:        RSI = region in the map
 # Out:       ZF  1 = usable memory, ACPI tables or ACPI NVS
 # Clobbers:  EAX
+# ANCHOR: is_ram
         .globl  is_ram
 is_ram: mov     REGION_KIND(%rsi), %eax
         cmp     $KIND_USABLE, %eax
@@ -190,3 +211,4 @@ is_ram: mov     REGION_KIND(%rsi), %eax
         je      .Lram
         cmp     $KIND_NVS, %eax
 .Lram:  ret
+# ANCHOR_END: is_ram

@@ -5,6 +5,7 @@
 # Provides:  allocate, frame_next, stack_frame, info_frame
 # Next:      map.s, the memory map that it asks; paging.s, for identity_grow
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "elf.inc"
         .include "paging.inc"
@@ -17,6 +18,7 @@
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # allocate - find memory for the segments, boot modules, stack, boot info and
 #            page tables, or stop
@@ -26,6 +28,7 @@
 #            is mapped to itself, for us to write to
 # Clobbers:  all
 # ANCHOR: allocate
+# ANCHOR: place
         .globl  allocate
 allocate:
         call    map_make
@@ -40,6 +43,8 @@ allocate:
         movl    $TABLES_FIXED, tables
         call    each_segment
         call    map_make                # without what the kernel takes
+# ANCHOR_END: place
+# ANCHOR: allocate_rest
         mov     $.Lmodule, %ebp
         call    each_module
         call    .Lhigh_memory
@@ -57,9 +62,11 @@ allocate:
         mov     %eax, frame_next
         mov     %edx, %eax
         jmp     identity_grow
+# ANCHOR_END: allocate_rest
 # ANCHOR_END: allocate
 
 # Is the segment's own physical address (p_paddr) free memory? CF = 1: no.
+# ANCHOR: free_as_linked
 .Lfree_as_linked:
         mov     P_PADDR(%rbx), %rax     # RAX = its first byte
         mov     P_MEMSZ(%rbx), %rdx
@@ -73,7 +80,9 @@ allocate:
         xor     P_VADDR(%rbx), %ecx
         test    $PAGE_BYTES - 1, %ecx
         jnz     .Lno
+# ANCHOR_END: free_as_linked
 
+# ANCHOR: before
         mov     $ELF_BASE + E_BYTES, %edi
         xor     %ecx, %ecx              # RCX = the segment right before it
 .Lbefore:
@@ -103,15 +112,19 @@ allocate:
         jae     map_fits
 .Lno:   stc
         ret
+# ANCHOR_END: before
 
 # Bytes RAX to RDX become frames, from EAX to the end frame EDX.
+# ANCHOR: frames
 .Lframes:
         add     $PAGE_BYTES - 1, %rdx
         shr     $PAGE_SHIFT, %rax
         shr     $PAGE_SHIFT, %rdx
         ret
+# ANCHOR_END: frames
 
 # Places all segments as one block that keeps their virtual distances.
+# ANCHOR: place_as_block
 .Lplace_as_block:
         mov     $.Lfirst, %ebp
         call    each_segment            # RBX = the first of them
@@ -142,8 +155,10 @@ allocate:
         mov     %rdx, P_PADDR(%rbx)
         clc
         ret
+# ANCHOR_END: place_as_block
 
 # Takes the segment's frames out of free memory, counts tables to map them.
+# ANCHOR: take
 .Ltake: mov     P_PADDR(%rbx), %rax
         mov     P_MEMSZ(%rbx), %rdx
         add     %rax, %rdx
@@ -155,8 +170,10 @@ allocate:
         call    .Lcount_tables
         pop     %rax
         jmp     .Lgrow
+# ANCHOR_END: take
 
 # Finds free memory for the command line or the ramdisk, and takes it.
+# ANCHOR: module
 .Lmodule:
         mov     P_MEMSZ(%rbx), %rax
         add     $PAGE_BYTES - 1, %rax
@@ -182,8 +199,10 @@ allocate:
         pop     %rbx
         clc
         ret
+# ANCHOR_END: module
 
 # Counts tables for the memory above 4 GiB.
+# ANCHOR: high_memory
 .Lhigh_memory:
         mov     $MAP_BASE, %esi
 .Lhigh: cmp     map_end, %esi
@@ -208,7 +227,9 @@ allocate:
         add     %edx, tables
         loop    .Llevel
 .Ldone: ret
+# ANCHOR_END: high_memory
 
+# ANCHOR: variables
         .bss
         .balign 4
         .globl  frame_next, stack_frame, info_frame
@@ -219,3 +240,4 @@ stack_frame:                            # the lowest of the stack's frames
         .skip   4
 info_frame:                             # the boot info's
         .skip   4
+# ANCHOR_END: variables

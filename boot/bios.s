@@ -14,12 +14,14 @@
 # own registers between them.) The stack and all of stage 2 lie below 64 KiB, so
 # SP and code addresses are the same numbers in every mode.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
         .include "pc.inc"
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # bios_call - run a 16-bit routine in real mode
 #
@@ -28,6 +30,7 @@
 # Out:       EAX, EBX, ECX, EDX and CF as it left them
 # Clobbers:  RBP, R8-R11
 # ANCHOR: bios_call
+# ANCHOR: save
         .globl  bios_call
 bios_call:
         push    %rsi
@@ -44,8 +47,10 @@ bios_call:
         mov     %edx, PUSHAL_EDX(%rsp)
         mov     %ecx, PUSHAL_ECX(%rsp)
         mov     %eax, PUSHAL_EAX(%rsp)
+# ANCHOR_END: save
 
         # Down: 16-bit segments, paging off and long mode with it, real mode.
+# ANCHOR: down
         pushq   $SELECTOR_CODE16
         pushq   $.Lcode16
         lretq                           # pops the offset, then CS
@@ -71,6 +76,8 @@ bios_call:
         and     $~CR0_PE, %al
         mov     %eax, %cr0
         ljmp    $0, $.Lreal             # loads CS: real mode now
+# ANCHOR_END: down
+# ANCHOR: real
 .Lreal: xor     %ax, %ax
         mov     %ax, %ds
         mov     %ax, %es
@@ -83,8 +90,10 @@ bios_call:
         popal
         sti
         call    *%bp                    # the routine; CF = 0, from XOR
+# ANCHOR_END: real
 
         # Up again.
+# ANCHOR: up
         sbb     %bp, %bp                # bit 0 = CF
         pushal
         xor     %ax, %ax
@@ -107,8 +116,10 @@ bios_call:
         pop     %rdi
         pop     %rsi
         ret
+# ANCHOR_END: up
 # ANCHOR_END: bios_call
 
+# ANCHOR: routines
         .code16
         .globl  bios_interrupt10, bios_interrupt15, bios_read_chunk
 
@@ -131,7 +142,10 @@ bios_read_chunk:
         mov     %bx, %es
         xor     %bx, %bx
         jmp     disk_read
+# ANCHOR_END: routines
 
+# ANCHOR: real_mode_idt
 real_mode_idt:                          # the interrupt vector table
         .word   0x3ff
         .long   0
+# ANCHOR_END: real_mode_idt

@@ -6,18 +6,21 @@
 # Next:      start_kernel.s; docs/protocol.md and src/boot_info.rs have the same
 #            from the kernel's side
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
         .include "elf.inc"
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # boot_info - fill the boot info's page; warn if the map was simplified, or if
 #             some page is writable and executable
 #
 # Clobbers:  all
 # ANCHOR: boot_info
+# ANCHOR: in_use
         .globl  boot_info
 boot_info:
         xor     %eax, %eax              # what is in use from now on
@@ -46,7 +49,9 @@ boot_info:
         mov     $CRATE_TABLES_END >> PAGE_SHIFT, %edx
         call    region_add
 .Lused: call    map_make
+# ANCHOR_END: in_use
 
+# ANCHOR: regions
         mov     info_frame, %edi
         shl     $PAGE_SHIFT, %rdi
         mov     %rdi, %rdx              # RDX = the boot info
@@ -74,8 +79,10 @@ boot_info:
         add     $INFO_REGION_BYTES, %edi
         loop    .Lempty
 .Lfull: stosq                           # how many they are
+# ANCHOR_END: regions
 
         # From here on, the features of the bootloader crate decide what there is.
+# ANCHOR: crate_fields
         mov     recursive_address, %rax
         testb   $FEATURE_RECURSIVE, features
         jz      .Lnot_recursive
@@ -89,8 +96,10 @@ boot_info:
         mov     $.Ltls, %ebp
         mov     $PT_TLS, %r12d
         call    each_header
+# ANCHOR_END: crate_fields
 
         # The fields of our own.
+# ANCHOR: fields
         add     $INFO_MAGIC - INFO_TLS, %edi
         mov     $.Lmodule, %ebp
         call    each_module
@@ -114,7 +123,9 @@ boot_info:
         jz      .Lno_nx
         or      $INFO_FLAG_NX, %eax
 .Lno_nx:stosl
+# ANCHOR_END: fields
 
+# ANCHOR: warnings
         cmpl    $0, map_simplified
         je      .Lwhole
         mov     $msg_simplified, %esi
@@ -125,10 +136,12 @@ boot_info:
         call    put
 .Lstrict:
         ret
+# ANCHOR_END: warnings
 # ANCHOR_END: boot_info
 
 # The template of thread-local storage: the first values of each thread's own
 # variables (ELF program header PT_TLS).
+# ANCHOR: modules
 .Ltls:  mov     P_VADDR(%rbx), %rax
         mov     %rax, (%rdi)
         mov     P_FILESZ(%rbx), %rax
@@ -150,6 +163,9 @@ boot_info:
         mov     %rax, INFO_COMMAND - INFO_MAGIC + 8(%rdi, %rcx)
         clc
         ret
+# ANCHOR_END: modules
 
+# ANCHOR: magic
 info_magic:
         .ascii  "siso_os1"
+# ANCHOR_END: magic

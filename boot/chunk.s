@@ -13,17 +13,20 @@
 # No SSE: a hypervisor that has to emulate this code, as KVM may, knows the SSE
 # instructions that move, but not those that calculate.
 
+# ANCHOR: uses
         .include "layout.inc"
 
         .set    READ_TRIES,  4          # while the checksum is wrong
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # chunk_next - read the kernel's next chunk to CHUNK_BASE and verify it, or stop
 #
 # In:        EAX first sector; ECX count, 1..127
 # Clobbers:  RAX, RBX, RCX, RDX, RBP, RSI, RDI, R8-R11
+# ANCHOR: chunk_next
         .globl  chunk_next
 chunk_next:
         cmpl    $0, checksums_left
@@ -39,9 +42,11 @@ chunk_next:
         addl    $CHECKSUM_BYTES, checksum_next
         decl    checksums_left
         # fall through
+# ANCHOR_END: chunk_next
 
 # One chunk, of the kernel or of the table. RDX = its checksum.
 # ANCHOR: chunk
+# ANCHOR: read
 .Lchunk:push    %r12
         push    %r13
         push    %r14
@@ -63,6 +68,8 @@ chunk_next:
         dec     %r15d
         jnz     .Lread
         mov     $msg_wrong, %esi
+# ANCHOR_END: read
+# ANCHOR: name_sectors
 .Lsectors:
         call    put
         mov     $msg_sectors, %esi
@@ -80,12 +87,14 @@ chunk_next:
         pop     %r13
         pop     %r12
         ret
+# ANCHOR_END: name_sectors
 # ANCHOR_END: chunk
 
 # The checksum of the chunk of R13D sectors that begins with sector R12D of the
 # disk. Out: RAX. Four lanes: a multiplication takes several cycles, but another
 # one can begin in each of them.
 # ANCHOR: checksum
+# ANCHOR: sum
 .Lsum:  mov     $CHUNK_BASE + 128, %esi # offsets below fit into a signed byte
         mov     %r13d, %ebp
         shl     $SECTOR_SHIFT, %ebp
@@ -95,6 +104,8 @@ chunk_next:
         xor     %r9d, %r9d              # another checksum
         xor     %r10d, %r10d
         xor     %r11d, %r11d
+# ANCHOR_END: sum
+# ANCHOR: round
 .Lround:.set    offset, -128
         .rept   CHECKSUM_ROUND / (CHECKSUM_LANES * 8)
         xor     offset(%rsi), %r8       # each step can be undone, so one changed
@@ -114,6 +125,8 @@ chunk_next:
         add     $CHECKSUM_ROUND, %esi
         cmp     %ebp, %esi
         jne     .Lround
+# ANCHOR_END: round
+# ANCHOR: fold
         mov     %r8, %rax
         imul    %rdx, %rax
         xor     %r9, %rax
@@ -122,10 +135,12 @@ chunk_next:
         imul    %rdx, %rax
         xor     %r11, %rax
         ret
+# ANCHOR_END: fold
 # ANCHOR_END: checksum
 
 # The next block of the table, to CHECKSUMS_BASE. The fields of the image header
 # move on to the block after it.
+# ANCHOR: block
 .Lblock:mov     checksums_sector, %eax
         mov     checksums_sectors, %ecx
         test    %ecx, %ecx
@@ -151,7 +166,9 @@ chunk_next:
         mov     CHECKSUMS_BASE + BLOCK_CHECKSUMS * CHECKSUM_BYTES, %rax
         mov     %rax, checksums_checksum
         ret
+# ANCHOR_END: block
 
+# ANCHOR: variables
 checksums_left:                         # in this block
         .long   0
 
@@ -165,3 +182,4 @@ msg_nothing:                            # the zero that ends it
         .balign 4
 checksum_next:                          # address of the next chunk's checksum
         .skip   4
+# ANCHOR_END: variables

@@ -8,17 +8,20 @@
 # What is put is collected, and `flush` shows it: one BIOS call for a line
 # instead of one for each piece of it.
 
+# ANCHOR: uses
         .include "layout.inc"
 
         .set    TEXT_BYTES, 128         # no text between two flushes is longer
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # put - collect a string
 #
 # In:        ESI = string, zero-terminated
 # Clobbers:  RAX, RSI, RDI
+# ANCHOR: put
         .globl  put, put_char, put_hex, put_decimal, flush, die
 put:    mov     text_end, %edi
 .Lcopy: lodsb
@@ -37,11 +40,13 @@ put_char:
         mov     text_end, %edi
         stosb
         jmp     .Lput
+# ANCHOR_END: put
 
 # put_hex - collect hexadecimal digits
 #
 # In:        RAX = number; ECX = how many of its lowest digits, 1..16
 # Clobbers:  RAX, RCX, RDX, RDI
+# ANCHOR: put_hex
 put_hex:mov     %rax, %rdx
         shl     $2, %ecx                # bits
         ror     %cl, %rdx               # the first digit to the top
@@ -56,11 +61,13 @@ put_hex:mov     %rax, %rdx
 .Lbelow:call    put_char
         loop    .Ldigit
         ret
+# ANCHOR_END: put_hex
 
 # put_decimal - collect a number
 #
 # In:        EAX = number
 # Clobbers:  RAX, RCX, RDX, RDI
+# ANCHOR: put_decimal
 put_decimal:
         mov     $10, %ecx
         xor     %edx, %edx
@@ -72,10 +79,12 @@ put_decimal:
 .Lfirst:pop     %rax
         add     $'0', %al
         jmp     put_char
+# ANCHOR_END: put_decimal
 
 # flush - show what was collected; if the image header asks for quiet, forget it
 #
 # Clobbers:  RAX, RBX, RCX, RDX, RBP, RSI, R8-R11
+# ANCHOR: flush
 flush:  mov     text_end, %esi
         movb    $0, (%rsi)
         mov     $text, %esi
@@ -84,6 +93,7 @@ flush:  mov     text_end, %esi
         cmpl    $0, quiet
         je      bios_call
         ret
+# ANCHOR_END: flush
 
 # die - show what was collected and an error, go on to the next boot device (this
 #       one is for 64-bit code; stage 1 has its own)
@@ -96,8 +106,10 @@ die:    call    put                     # leaves a zero after the string
         jmp     bios_call               # does not come back
 # ANCHOR_END: die64
 
+# ANCHOR: variables
 text_end:                               # where the next character goes
         .long   text
 
         .bss
 text:   .skip   TEXT_BYTES
+# ANCHOR_END: variables

@@ -5,17 +5,20 @@
 # Provides:  cpu_check, cpu_features
 # Next:      a20.s
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
 
         .section .stage2, "ax"
         .code16
+# ANCHOR_END: uses
 
 # cpu_check - stop unless the CPU has long mode; switch NX on where it is off
 #
 # Out:       cpu_features = EDX of CPUID 80000001h
 # Clobbers:  EAX, EBX, ECX, EDX, SI
 # ANCHOR: cpu_check
+# ANCHOR: cpuid
         .globl  cpu_check
 cpu_check:
         mov     $msg_cpu, %si
@@ -29,7 +32,9 @@ cpu_check:
         xor     %ecx, %eax
         test    $EFLAGS_ID, %eax
         jnz     die16
+# ANCHOR_END: cpuid
 
+# ANCHOR: long_mode
         mov     $CPUID_EXTENDED - 1, %eax       # CPUID 80000000h. Out: EAX =
         cpuid                           # the highest extended leaf
         cmp     $CPUID_EXTENDED, %eax
@@ -37,9 +42,11 @@ cpu_check:
         call    .Lfeatures
         test    $CPUID_LM, %edx
         jz      die16
+# ANCHOR_END: long_mode
 
         # NX: no-execute, a bit in a page-table entry that forbids running code
         # there.
+# ANCHOR: nx
         test    $CPUID_NX, %edx
         jnz     .Lyes
         xor     %eax, %eax              # CPUID 0. Out: EBX, EDX, ECX = vendor.
@@ -57,10 +64,13 @@ cpu_check:
         cpuid
         mov     %edx, cpu_features
 .Lyes:  ret
+# ANCHOR_END: nx
 # ANCHOR_END: cpu_check
 
+# ANCHOR: variables
         .bss
         .balign 4
         .globl  cpu_features
 cpu_features:
         .skip   4
+# ANCHOR_END: variables

@@ -9,6 +9,7 @@
 # The image builder checks all this, too, and says more about it. Check again:
 # the disk is not trusted, and what passes here is loaded and jumped to.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "elf.inc"
 
@@ -16,6 +17,7 @@
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # each_segment - call a routine for every PT_LOAD
 # each_module  - the same for the command line and the ramdisk
@@ -25,6 +27,7 @@
 #            R13, and returns CF = 1 to end the loop
 # Out:       CF  0 = all done, 1 = ended at RBX
 # Clobbers:  RBX, RCX, R12-R14, what the routine does
+# ANCHOR: each
         .globl  each_segment, each_module, each_header
 each_module:
         mov     $PT_COMMAND_LINE, %r12d
@@ -48,12 +51,14 @@ each_header:
         loop    .Leach
         clc
 .Lret:  ret
+# ANCHOR_END: each
 
 # elf_check - stop unless the ELF header and every program header is good
 #
 # Out:       kernel_last = last virtual address of the kernel
 # Clobbers:  all
 # ANCHOR: elf_check
+# ANCHOR: elf_header
         .globl  elf_check
 elf_check:
         mov     $ELF_BASE, %esi
@@ -78,7 +83,9 @@ elf_check:
         shr     $SECTOR_SHIFT, %eax     # sectors of all headers
         cmp     elf_sectors, %eax
         jne     .Lno_elf
+# ANCHOR_END: elf_header
 
+# ANCHOR: elf_segments
         mov     %eax, %r9d              # R9D = where in the file the next one
         mov     $ONE_MIB - 1, %r8d      # begins; R8 = last address of the one
         xor     %r10d, %r10d            # before, so the first must begin at 1 MiB
@@ -102,8 +109,10 @@ elf_check:
         jmp     die
 .Lwx:   mov     $msg_wx, %esi
         jmp     die
+# ANCHOR_END: elf_segments
 
 # One segment or module.
+# ANCHOR: segment
 .Lsegment:
         mov     %r9d, %eax              # right after the one before?
         shl     $SECTOR_SHIFT, %rax
@@ -124,7 +133,9 @@ elf_check:
         cmp     %r10d, %ebx             # modules come after all segments
         jb      .Lbad
         ret                             # CF = 0
+# ANCHOR_END: segment
 
+# ANCHOR: load
 .Lload: mov     %ebx, %r10d
         mov     P_VADDR(%rbx), %rsi     # RSI = its first address
         lea     (%rsi, %rcx), %rdi      # RDI = its last address
@@ -134,7 +145,9 @@ elf_check:
         jb      .Lbad                   # wraps around
         call    canonical
         jc      .Lbad
+# ANCHOR_END: load
 
+# ANCHOR: reserved
         mov     $reserved_ranges, %ecx  # is any of its pages in one of these?
 .Lrange:mov     %rdi, %rax
         or      $PAGE_BYTES - 1, %rax
@@ -147,7 +160,9 @@ elf_check:
 .Lfree: add     $RANGE_BYTES, %ecx
         cmp     $reserved_ranges_end, %ecx
         jne     .Lrange
+# ANCHOR_END: reserved
 
+# ANCHOR: rights
         mov     P_FLAGS(%rbx), %eax     # EAX = rights of its first page: its
         movl    $0, P_SHARED(%rbx)      # own, and those of the segment before
         xor     %rsi, %r8               # where that ends in the same page
@@ -169,7 +184,9 @@ elf_check:
         jz      .Lone
         mov     P_FLAGS(%rbx), %eax
 .Lone:  mov     %eax, %r11d
+# ANCHOR_END: rights
 
+# ANCHOR: entry_point
         testl   $PF_X, P_FLAGS(%rbx)
         jz      .Lgood
         mov     ELF_BASE + E_ENTRY, %rax
@@ -179,10 +196,13 @@ elf_check:
         mov     $1, %r15d
 .Lgood: clc
         ret
+# ANCHOR_END: entry_point
 # ANCHOR_END: elf_check
 
+# ANCHOR: variables
         .bss
         .balign 8
         .globl  kernel_last
 kernel_last:
         .skip   8
+# ANCHOR_END: variables

@@ -3,6 +3,7 @@
 # Used by:   die (console.s) and die16 (stage2.s). Stage 1 has E1 and E2 itself
 # Next:      docs/errors.md: what each means and what to try
 
+# ANCHOR: messages
         .section .messages, "a"
 
         .globl  msg_read, msg_low, msg_cpu, msg_a20, msg_memory, msg_many
@@ -21,9 +22,12 @@ msg_entry:      .asciz  "\r\nE11 the entry point is not executable"
 msg_wx:         .asciz  "\r\nE12 a kernel page is writable and executable"
 msg_space:      .asciz  "\r\nE13 not enough memory for the kernel"
 msg_header:     .asciz  "\r\nE14 the image header is invalid"
+# ANCHOR_END: messages
 
 # Not errors: shown after each error, or while booting.
+# ANCHOR: texts
 msg_key:        .ascii  "\r\npress a key"
 msg_newline:    .asciz  "\r\n"
 msg_simplified: .asciz  "\r\nmemory map simplified"
 msg_wx_allowed: .asciz  "\r\nwarning: writable code"
+# ANCHOR_END: texts

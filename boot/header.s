@@ -8,16 +8,19 @@
 # The checksum finds accidents. A header that was made wrong on purpose has a
 # right checksum; it must not make the loader misbehave either.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "paging.inc"
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # header_check - stop unless every number that could do harm is in its range
 #
 # Clobbers:  RAX, RBX, RCX, RDX, RSI, RDI
 # ANCHOR: header_check
+# ANCHOR: numbers
         .globl  header_check
 header_check:
         mov     elf_sectors, %eax
@@ -43,9 +46,11 @@ header_check:
         jb      header_bad
         cmp     $FRAMES_MAX, %eax
         ja      header_bad
+# ANCHOR_END: numbers
 
         # The boot info has one page, the stack its pages and the guard page,
         # and physical memory begins with a page of 2 MiB.
+# ANCHOR: ranges
         mov     $reserved_ranges, %ebx
         mov     $1, %ecx
         mov     $PAGE_BYTES - 1, %edx
@@ -62,9 +67,11 @@ header_check:
 header_bad:
         mov     $msg_header, %esi
         jmp     die
+# ANCHOR_END: ranges
 
 # One range: RBX = its first and last address, ECX = its pages, EDX = the bits
 # of its first address that must be 0. Moves RBX on.
+# ANCHOR: range
 .Lrange:mov     (%rbx), %rsi
         mov     RANGE_LAST(%rbx), %rdi
         test    %rdx, %rsi
@@ -88,6 +95,7 @@ header_bad:
         jmp     .Lother
 .Lapart:add     $RANGE_BYTES, %ebx
         ret
+# ANCHOR_END: range
 # ANCHOR_END: header_check
 
 # canonical - do all addresses of a range lie in one half of the address space?
@@ -97,6 +105,7 @@ header_bad:
 # Clobbers:  RAX, RCX
 #
 # An address has 48 bits; bits 63 to 48 must be copies of bit 47.
+# ANCHOR: canonical
         .globl  canonical
 canonical:
         mov     %rsi, %rax
@@ -111,3 +120,4 @@ canonical:
         ret
 .Lno:   stc
         ret
+# ANCHOR_END: canonical

@@ -8,6 +8,7 @@
 # The kernel is stored as a reduced ELF file: its headers are the first chunk,
 # then come the bytes of each segment, each from the beginning of a sector.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "elf.inc"
 
@@ -16,10 +17,12 @@
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # kernel_open - read the kernel's ELF header and program headers to ELF_BASE
 #
 # Clobbers:  all
+# ANCHOR: kernel_open
         .globl  kernel_open
 kernel_open:
         mov     $msg_kernel, %esi
@@ -41,6 +44,7 @@ kernel_open:
         mov     $ELF_BASE, %edi
         rep movsq
         ret
+# ANCHOR_END: kernel_open
 
 # kernel_load - read every segment and every boot module to its place
 #
@@ -74,6 +78,7 @@ kernel_load:
 # ANCHOR_END: kernel_load
 
 # Then clears what each segment has in memory only: .bss, to the byte.
+# ANCHOR: bss
 .Lclear:mov     $.Lbss, %ebp
         jmp     each_segment
 .Lbss:  mov     P_PADDR(%rbx), %rdi
@@ -90,10 +95,12 @@ kernel_load:
         rep stosq
         clc
         ret
+# ANCHOR_END: bss
 
 # Copies a chunk of ECX sectors to the segments that it holds. The loop over the
 # headers ends: elf_check made sure that they account for every sector.
 # ANCHOR: scatter
+# ANCHOR: scatter_find
 .Lscatter:
         mov     $CHUNK_BASE, %esi       # RSI = next byte of the chunk
         mov     %ecx, %ebp
@@ -112,6 +119,8 @@ kernel_load:
 .Lstored:
         mov     P_FILESZ(%r14), %r15d
         jmp     .Lsegment
+# ANCHOR_END: scatter_find
+# ANCHOR: scatter_copy
 .Lcopy: mov     P_PADDR(%r14), %rdi
         add     P_FILESZ(%r14), %rdi
         sub     %r15, %rdi              # RDI = where its next byte goes
@@ -131,9 +140,11 @@ kernel_load:
         cmp     %ebp, %esi
         jne     .Lsegment
         ret
+# ANCHOR_END: scatter_copy
 # ANCHOR_END: scatter
 
 # Draws the progress bar as far as the kernel is read.
+# ANCHOR: bar
 .Lbar:  mov     kernel_sectors, %ecx
         cmp     $BAR_SECTORS, %ecx
         jb      .Ldrawn
@@ -151,7 +162,9 @@ kernel_load:
         loop    .Lmark
         jmp     flush
 .Ldrawn:ret
+# ANCHOR_END: bar
 
+# ANCHOR: messages
         .section .messages, "a"
 msg_kernel:
         .asciz  "\r\nkernel "
@@ -161,3 +174,4 @@ msg_kib:.asciz  " KiB "
         .balign 4
 bar_drawn:                              # marks
         .skip   4
+# ANCHOR_END: messages

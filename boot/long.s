@@ -10,11 +10,13 @@
 # page: PML4, page-directory-pointer table (PDPT), page directory (PD), page
 # table. An entry of a PD can be a page of 2 MiB itself.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
 
         .section .stage2, "ax"
         .code32
+# ANCHOR_END: uses
 
 # identity_map - make the smallest page tables that long mode can begin with
 #
@@ -73,5 +75,7 @@ enter_long:
         jmp     *%rdi
 # ANCHOR_END: long
 
+# ANCHOR: no_idt
 no_idt: .word   0                       # limit
         .quad   0                       # base
+# ANCHOR_END: no_idt

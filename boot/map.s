@@ -9,10 +9,12 @@
 # the same list. Where regions overlap, the higher kind counts: that is
 # why usable memory is kind 0 and what we mark as used is 6 and up.
 
+# ANCHOR: uses
         .include "layout.inc"
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # map_make - make the sorted map of disjoint regions from the list, or stop
 #
@@ -24,6 +26,7 @@
 # map gets too long, all gaps and usable regions below a size become reserved,
 # so that neighbours join; the size doubles until the map fits.
 # ANCHOR: map_make
+# ANCHOR: border
         .globl  map_make
 map_make:
         xor     %r8d, %r8d              # R8D = that size, in frames
@@ -50,7 +53,9 @@ map_make:
         mov     %ebp, %ebx
 .Lother:add     $REGION_BYTES, %esi
         loop    .Lregion
+# ANCHOR_END: border
 
+# ANCHOR: keep
         test    %eax, %eax              # usable (0), or a gap (-1)?
         jg      .Lkeep
         mov     %ebx, %ecx
@@ -79,13 +84,16 @@ map_make:
         mov     %edi, map_end
         mov     %r8d, map_simplified
         ret
+# ANCHOR_END: keep
 
+# ANCHOR: coarser
 .Lcoarser:
         lea     1(%r8, %r8), %r8d       # 0, 1, 3, 7 ... frames
         test    %r8d, %r8d
         jns     .Lagain
         mov     $msg_many, %esi
         jmp     die
+# ANCHOR_END: coarser
 # ANCHOR_END: map_make
 
 # map_fits - are these frames all usable?
@@ -93,6 +101,7 @@ map_make:
 # In:        EAX first frame; EDX end frame
 # Out:       CF  0 = yes, 1 = no
 # Clobbers:  RSI
+# ANCHOR: map_fits
         .globl  map_fits
 map_fits:
         mov     $MAP_BASE, %esi
@@ -108,6 +117,7 @@ map_fits:
         jmp     .Lfits
 .Lno:   stc
 .Lret:  ret
+# ANCHOR_END: map_fits
 
 # map_find - find the lowest free frames between 1 MiB and 4 GiB, or stop
 #
@@ -118,6 +128,7 @@ map_fits:
 # In:        EAX how many; ECX alignment in frames, a power of two
 # Out:       EAX first frame; EDX end frame
 # Clobbers:  RCX, RSI, RDI
+# ANCHOR: map_find
         .globl  map_find
 map_find:
         mov     %eax, %edi
@@ -146,7 +157,9 @@ map_find:
         jmp     .Lfind
 .Lspace:mov     $msg_space, %esi
         jmp     die
+# ANCHOR_END: map_find
 
+# ANCHOR: variables
         .bss
         .balign 4
         .globl  map_end, map_simplified
@@ -154,3 +167,4 @@ map_end:
         .skip   4
 map_simplified:                         # frames; 0: nothing was simplified
         .skip   4
+# ANCHOR_END: variables

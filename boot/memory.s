@@ -10,8 +10,11 @@
 # lies above `max_frame`, usually 4 TiB, is left out: one wrong entry would cost
 # minutes and gigabytes of page tables.
 
+# ANCHOR: uses
         .include "layout.inc"
+# ANCHOR_END: uses
 
+# ANCHOR: record
         .set    SMAP,        0x534d4150 # "SMAP"
         .set    E820_FIRST,  0          # an entry: first byte,
         .set    E820_LENGTH, 8          # bytes,
@@ -30,6 +33,7 @@
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: record
 
 # memory_read - fill the list with what E820 says, else E801, else AH=88h
 #
@@ -39,6 +43,7 @@
 # The first MiB is left to the BIOS: its data, the extended BIOS data area, and
 # what some BIOSes write to from system management mode. Linux (since 5.13) and
 # Windows do the same.
+# ANCHOR: memory_read
         .globl  memory_read
 memory_read:
         movl    $0, region_count
@@ -57,7 +62,9 @@ memory_read:
         cmpl    $1, region_count
         mov     $msg_memory, %esi
         jbe     die
+# ANCHOR_END: memory_read
 
+# ANCHOR: report
 .Lreport:
         mov     $msg_usable, %esi
         call    put
@@ -84,11 +91,13 @@ memory_read:
         mov     $msg_ignored, %esi
         call    put
         jmp     flush
+# ANCHOR_END: report
 
 # region_add - put a region into the list
 #
 # In:        EAX first frame; EDX end frame; ECX kind
 # Clobbers:  RDI
+# ANCHOR: region_add
         .globl  region_add
 region_add:
         cmp     %edx, %eax
@@ -100,10 +109,12 @@ region_add:
         mov     %ecx, REGIONS_BASE + REGION_KIND(%rdi)
         incl    region_count
 .Lempty:ret
+# ANCHOR_END: region_add
 
 # INT 15h AX=E820h: an entry per call. All are collected first: only the whole map
 # shows whether the attributes mean anything.
 # ANCHOR: e820
+# ANCHOR: e820_ask
 .Le820: movl    $0xe820, memory_source
         mov     $E820_BASE, %r12d       # R12 = next record
         xor     %ebx, %ebx
@@ -131,10 +142,12 @@ region_add:
         jb      .Lask
         mov     $msg_simplified, %esi   # there are more: say so
         call    put
+# ANCHOR_END: e820_ask
 
         # ACPI 3.0 lets a BIOS mark entries as not valid, by a clear bit 0 of
         # the attributes. Some never set it, or store no attributes: the bit
         # counts only where an entry of this map has it set.
+# ANCHOR: e820_attributes
 .Lconvert:
         mov     $E820_BASE, %esi
         xor     %r8d, %r8d              # R8D = 1: the bit counts
@@ -148,7 +161,9 @@ region_add:
 .Lunseen:
         add     $E820_RECORD, %esi
         jmp     .Lseen
+# ANCHOR_END: e820_attributes
 
+# ANCHOR: e820_records
 .Lrecords:
         mov     $E820_BASE, %esi
 .Lrecord:
@@ -163,9 +178,11 @@ region_add:
 .Lvalid:call    .Lentry
 .Lnext: add     $E820_RECORD, %esi
         jmp     .Lrecord
+# ANCHOR_END: e820_records
 # ANCHOR_END: e820
 
 # Adds the entry at RSI: usable memory shrinks to whole frames, all else grows.
+# ANCHOR: entry
 .Lentry:mov     E820_FIRST(%rsi), %rax  # RAX = its first byte
         mov     E820_LENGTH(%rsi), %rdx
         test    %rdx, %rdx
@@ -183,6 +200,8 @@ region_add:
         jnz     .Lgrow
 .Lunknown:
         mov     $KIND_RESERVED, %ecx
+# ANCHOR_END: entry
+# ANCHOR: round
 .Lgrow: shr     $PAGE_SHIFT, %rax
         xchg    %rax, %rdx
         call    .Lround_up
@@ -206,9 +225,11 @@ region_add:
         rcr     $1, %rax                # with the carry
         shr     $PAGE_SHIFT - 1, %rax
 .Lnone: ret
+# ANCHOR_END: round
 
 # INT 15h AX=E801h. Out: AX KiB from 1 MiB to 16 MiB, BX blocks of 64 KiB from
 # 16 MiB; or in CX and DX. CF = 1: there is none, but not all BIOSes set it.
+# ANCHOR: e801
 .Le801: movl    $0xe801, memory_source
         mov     $0xe801, %eax
         xor     %ebx, %ebx
@@ -233,9 +254,11 @@ region_add:
         add     %eax, %edx
         mov     max_frame, %edi
         jmp     .Lclip                  # ECX = KIND_USABLE
+# ANCHOR_END: e801
 
 # INT 15h AH=88h. Out: AX KiB from 1 MiB up. Where there is no such call, not
 # all BIOSes set CF: AX may be unchanged, or AH = 80h or 86h.
+# ANCHOR: e88
 .Lextended:
         movl    $0x88, memory_source
         mov     $0x8800, %eax
@@ -258,7 +281,9 @@ region_add:
         add     %eax, %edx
         xor     %ecx, %ecx              # KIND_USABLE
         jmp     region_add
+# ANCHOR_END: e88
 
+# ANCHOR: messages
         .section .messages, "a"
 msg_usable:
         .asciz  "\r\nmemory "
@@ -278,3 +303,4 @@ memory_source:
 region_count:
         .skip   4
 beyond: .skip   4                       # 1: there is usable memory left out
+# ANCHOR_END: messages

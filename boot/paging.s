@@ -5,6 +5,7 @@
 # Provides:  page_map, page_zeroed, page_root; identity_grow
 # Next:      kernel.s (kernel_load), then address_space.s
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
         .include "elf.inc"
@@ -12,11 +13,13 @@
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # identity_grow - map more physical memory to itself, for the loader alone
 #
 # In:        EAX = end frame of what is wanted, 4 GiB at most
 # Clobbers:  RAX, RBX, RCX, RDX, RBP, RSI, RDI, R8-R11
+# ANCHOR: identity_grow
         .globl  identity_grow
 identity_grow:
         lea     FRAMES_2M - 1(%rax), %ecx
@@ -33,6 +36,7 @@ identity_grow:
         mov     %eax, identity_next
         mov     %edx, frame_next
         ret
+# ANCHOR_END: identity_grow
 
 # page_map - map consecutive pages to consecutive frames
 #
@@ -40,6 +44,7 @@ identity_grow:
 #            large, LEVEL_PT, LEVEL_PD or LEVEL_PDPT; ESI PF_W, PF_X: rights
 # Clobbers:  flags, R8-R11
 # ANCHOR: page_map
+# ANCHOR: page_rights
         .globl  page_map
 page_map:
         push    %rax
@@ -63,7 +68,9 @@ page_map:
 .Lcode: test    %ebp, %ebp
         jz      .Ltable
         or      $PTE_PS, %rax
+# ANCHOR_END: page_rights
 
+# ANCHOR: walk
 .Ltable:test    %r9d, %r9d
         jnz     .Lwalk
         pop     %rdi
@@ -90,7 +97,9 @@ page_map:
         and     $~(PAGE_BYTES - 1), %rdi
         sub     $LEVEL_BITS, %ecx
         jmp     .Llevel
+# ANCHOR_END: walk
 
+# ANCHOR: entries
 .Lentries:                              # from here to the table's end
         mov     $INDEX_MASK + 1, %r10d
         sub     %edx, %r10d
@@ -112,12 +121,14 @@ page_map:
         add     %rdx, %rax
         loop    .Leven
         jmp     .Ltable
+# ANCHOR_END: entries
 # ANCHOR_END: page_map
 
 # page_zeroed - take the next frame, all zero
 #
 # Out:       RAX = its address
 # Clobbers:  R11
+# ANCHOR: page_zeroed
         .globl  page_zeroed
 page_zeroed:
         push    %rdi
@@ -133,9 +144,12 @@ page_zeroed:
         pop     %rcx
         pop     %rdi
         ret
+# ANCHOR_END: page_zeroed
 
+# ANCHOR: variables
         .globl  page_root
 page_root:                              # address of the PML4 that page_map fills:
         .long   IDENTITY_PML4           # the loader's, then the kernel's
 identity_next:                          # next frame for the loader's own tables
         .long   IDENTITY_MORE >> PAGE_SHIFT
+# ANCHOR_END: variables

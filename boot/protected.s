@@ -10,16 +10,20 @@
 # holds a selector: the offset of a descriptor in the global descriptor table
 # (GDT), which has the segment's base, limit and kind. Ours all begin at 0.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
         .include "pc.inc"
+# ANCHOR_END: uses
 
 # The table lies in the page that stays mapped when the kernel's page tables
 # come on (boot.ld): its selector 0x08 is the kernel's first CS. The accessed
 # bit is set in all of them, so the CPU never writes to this page.
+# ANCHOR: gdt_section
         .section .switch, "ax"
         .globl  gdt, SELECTOR_CODE64, SELECTOR_CODE16, SELECTOR_DATA16
         .balign 8
+# ANCHOR_END: gdt_section
 # ANCHOR: gdt
 gdt:    .quad   0                       # the null descriptor
         .set    SELECTOR_CODE64, . - gdt
@@ -35,10 +39,12 @@ gdt:    .quad   0                       # the null descriptor
 gdt_end:
 # ANCHOR_END: gdt
 
+# ANCHOR: gdt_pointer
         .section .stage2, "ax"
 gdt_pointer:
         .word   gdt_end - gdt - 1       # its limit: the last byte
         .long   gdt
+# ANCHOR_END: gdt_pointer
 
 # enter_protected - real mode to protected mode; returns as 32-bit code
 #

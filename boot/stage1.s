@@ -14,6 +14,7 @@
 # disk signature and the partition table begin at 0x1B8; the image builder fills
 # them in.
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
         .include "pc.inc"
@@ -25,7 +26,9 @@
         # The registers that disk_read saves: PUSHAL, then ES
         .set    SAVED_DI,     2 + PUSHAL_EDI
         .set    SAVED_DX,     2 + PUSHAL_EDX
+# ANCHOR_END: uses
 
+# ANCHOR: hole
         .section .stage1, "ax"
         .code16
         .globl  stage1, serial_status
@@ -45,6 +48,7 @@ serial_setup:                           # 115,200 baud: see serial_init
 tries_left:
         .byte   READ_TRIES
         .org    stage1 + 0x5a
+# ANCHOR_END: hole
 
 # ANCHOR: entry
 start:  xor     %eax, %eax              # CS may be 07C0h: all jumps are relative
@@ -113,7 +117,7 @@ die_wait:
         loop    .Lwait
 .Lkey:  mov     BDA_KEY_TAIL, %ax       # this key is not for the next device
         mov     %ax, BDA_KEY_HEAD
-        int     $0x18                   # not 19h: it starts with us again
+        int     $0x18                   # not 19h, which starts with us again.
 .Lhalt: hlt                             # nothing else to boot
         jmp     .Lhalt
 # ANCHOR_END: die
@@ -123,6 +127,7 @@ die_wait:
 # Clobbers:  DX
 # Needs:     DF = 0
 # Five byte writes: some UARTs (VirtualBox's) ignore a 16-bit write.
+# ANCHOR: serial_init
         .globl  serial_init
 serial_init:
         push    %si
@@ -139,12 +144,14 @@ serial_init:
         outsb                           # DTR and RTS
         pop     %si
         ret
+# ANCHOR_END: serial_init
 
 # print - print a string on the screen, on COM1 and on port E9h
 #
 # In:        SI = string, zero-terminated
 # Out:       SI = after its end
 # Clobbers:  AL
+# ANCHOR: print_serial
 .Lprint_next:
         pushaw                          # INT 10h may change even BP
         out     %al, $PORT_DEBUG
@@ -159,6 +166,8 @@ serial_init:
         xchg    %ax, %bx
         mov     $COM1_DATA & 0xff, %dl
         out     %al, %dx
+# ANCHOR_END: print_serial
+# ANCHOR: print
 .Lscreen:
         mov     $0x0e, %ah              # INT 10h AH=0Eh: teletype output of AL
         mov     $0x0007, %bx            # on page BH; BL: colour, in graphics modes
@@ -172,6 +181,7 @@ print:  cld                             # a BIOS call may return with DF = 1
         test    %al, %al
         jnz     .Lprint_next
         ret
+# ANCHOR_END: print
 
 # disk_read - read sectors into memory (BIOS INT 13h, AH=42h, else AH=02h)
 #
@@ -185,6 +195,7 @@ print:  cld                             # a BIOS call may return with DF = 1
 # than a few. If even a single sector cannot be read, all of this is tried again
 # by cylinder, head and sector (CHS). AH=41h is not asked whether there is LBA:
 # its answer was seen to be wrong both ways.
+# ANCHOR: disk_read
         .globl  disk_read
 disk_read:
         xor     %edi, %edi              # its upper half stays 0
@@ -199,6 +210,7 @@ disk_read:
         push    %es                     # AH=08h changes ES
         test    %dh, %dh
         jns     .Lchs
+# ANCHOR_END: disk_read
 
 # ANCHOR: lba
         pushl   $0                      # the disk address packet, last field
@@ -213,6 +225,7 @@ disk_read:
         popaw                           # drop its 16 bytes; CF stays
 # ANCHOR_END: lba
 
+# ANCHOR: after_read
 .Ldone: jnc     .Lread
 .Lreset:xor     %ax, %ax                # INT 13h AH=00h: reset. A floppy's
         mov     %ss:boot_drive, %dl     # motor needs it to be ready next time
@@ -238,8 +251,10 @@ disk_read:
         jc      .Lmethod
         stc
         ret
+# ANCHOR_END: after_read
 
 # ANCHOR: chs
+# ANCHOR: chs_geometry
 .Lchs:  push    %eax
         push    %bx
         push    %di
@@ -255,6 +270,8 @@ disk_read:
         jc      .Lreset
         and     $0x3f, %ecx             # ECX = sectors per track
         jz      .Lreset                 # none: this drive has no geometry
+# ANCHOR_END: chs_geometry
+# ANCHOR: chs_address
         movzx   %dh, %esi
         inc     %si                     # ESI = heads
         xor     %edx, %edx
@@ -278,8 +295,10 @@ disk_read:
         mov     $0x02, %ah              # INT 13h AH=02h: read AL sectors to
         int     $0x13                   # ES:BX. Out: CF = 0: done
         jmp     .Ldone
+# ANCHOR_END: chs_address
 # ANCHOR_END: chs
 
+# ANCHOR: end
         .globl  stage1_end
 stage1_end:
 
@@ -287,3 +306,4 @@ stage1_end:
         .globl  boot_drive
 boot_drive:
         .skip   1
+# ANCHOR_END: end

@@ -6,6 +6,7 @@
 # Provides:  stage2; die16; the image header, which the image builder fills in
 # Next:      the files in the order of the calls; errors.s has the messages
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "pc.inc"
 
@@ -15,6 +16,7 @@
 
         .section .stage2, "ax"
         .code16
+# ANCHOR_END: uses
 
 # ANCHOR: header
         .globl  image_header, checksums_sector, checksums_sectors, checksums_checksum
@@ -48,6 +50,7 @@ reserved_ranges_end:
 
 # Other boot loaders start a partition by loading its first sector, this one,
 # to 0000:7C00, without the rest of the stage. Then this says what to do.
+# ANCHOR: chained
 .Lchained:
         xor     %ax, %ax
         mov     %ax, %ds
@@ -67,6 +70,7 @@ reserved_ranges_end:
         jmp     .Lhalt
 msg_chained:
         .asciz  "boot the disk, not the partition\r\n"
+# ANCHOR_END: chained
 
 # ANCHOR: main_line
         .globl  stage2
@@ -123,6 +127,7 @@ serial_choose:
 # low_memory_check - stop unless the memory below the BIOS's own holds all we use
 #
 # Clobbers:  AX, SI
+# ANCHOR: low_memory
 low_memory_check:
         int     $0x12                   # INT 12h. Out: AX = KiB below the EBDA,
         push    %ss                     # the extended BIOS data area
@@ -131,17 +136,21 @@ low_memory_check:
         mov     $msg_low, %si
         jb      die16
         ret
+# ANCHOR_END: low_memory
 
 # die16 - show an error, wait for a key, let the BIOS try the next boot device
 #
 # In:        SI = string, zero-terminated
+# ANCHOR: die16
         .globl  die16
 die16:  call    print
         mov     $msg_key, %si
         call    print
         jmp     die_wait
+# ANCHOR_END: die16
 
 # hello - say that stage 2 runs, and from which drive
+# ANCHOR: hello
         .code64
 hello:  mov     $msg_hello, %esi
         call    put
@@ -153,3 +162,4 @@ hello:  mov     $msg_hello, %esi
         .section .messages, "a"
 msg_hello:
         .asciz  "\r\nsiso_os: stage 2, drive "
+# ANCHOR_END: hello

@@ -5,6 +5,7 @@
 # Provides:  start_kernel; switch_end (the linker script)
 # Next:      the kernel: src/main.rs
 
+# ANCHOR: uses
         .include "layout.inc"
         .include "cpu.inc"
         .include "elf.inc"
@@ -12,10 +13,12 @@
 
         .section .stage2, "ax"
         .code64
+# ANCHOR_END: uses
 
 # start_kernel - make the last BIOS calls and start the kernel
 #
 # ANCHOR: start_kernel
+# ANCHOR: last_line
         .globl  start_kernel
 start_kernel:
         mov     $msg_entry_point, %esi
@@ -26,6 +29,8 @@ start_kernel:
         mov     $msg_newline, %esi
         call    put
         call    flush
+# ANCHOR_END: last_line
+# ANCHOR: screen
         testb   $FEATURE_CRATE, features
         jz      .Lscreen_left
         mov     $0x0003, %eax           # INT 10h AH=00h: mode 3, 80x25 text, as
@@ -39,6 +44,8 @@ start_kernel:
         mov     $80 * 25 / 8, %ecx      # cursor does not show
         rep stosq
 .Lscreen_left:
+# ANCHOR_END: screen
+# ANCHOR: last_calls
         mov     $0xec00, %eax           # INT 15h AX=EC00h: tell the BIOS that
         mov     $2, %ebx                # the kernel runs in 64-bit mode (AMD
         mov     $bios_interrupt15, %r8d # publication 26094); it may not know
@@ -51,6 +58,7 @@ start_kernel:
         out     %al, %dx
 .Lno_floppy:
         jmp     .Lswitch
+# ANCHOR_END: last_calls
 # ANCHOR_END: start_kernel
 
 # All code from here on lies in one page (boot.ld asserts it), with the
@@ -58,8 +66,11 @@ start_kernel:
 # execute; it stays in use, for the descriptors and for the halt loop of a kernel
 # that returns. (The fields read below are in the first MiB, which both sets of
 # page tables map to itself.)
+# ANCHOR: switch_section
         .section .switch, "ax"
+# ANCHOR_END: switch_section
 # ANCHOR: switch
+# ANCHOR: tables
 .Lswitch:
         mov     page_root, %eax
         mov     %rax, %cr3              # the kernel's address space
@@ -74,7 +85,9 @@ start_kernel:
 .Lno_sse:
         mov     %rax, %cr4
         mov     %rdx, %cr0
+# ANCHOR_END: tables
 
+# ANCHOR: null
         xor     %eax, %eax              # null selectors: of our descriptors, the
         mov     %eax, %ds               # kernel depends on that of CS only
         mov     %eax, %es
@@ -91,7 +104,9 @@ start_kernel:
         wrmsr
         out     %al, $PORT_CMOS         # NMIs may come again
         in      $PORT_CMOS_DATA, %al
+# ANCHOR_END: null
 
+# ANCHOR: jump
         mov     info_address, %rdi      # RDI = boot info
         mov     stack_guard + 8, %rsp   # the stack's last byte,
         inc     %rsp                    # and the end of the stack
@@ -104,10 +119,13 @@ kernel_returned:
         cli
         hlt
         jmp     kernel_returned
+# ANCHOR_END: jump
 # ANCHOR_END: switch
+# ANCHOR: end
         .globl  switch_end
 switch_end:
 
         .section .messages, "a"
 msg_entry_point:
         .asciz  "\r\nlong mode, entry "
+# ANCHOR_END: end

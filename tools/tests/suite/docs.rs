@@ -112,6 +112,7 @@ fn linked_files_exist() {
         "docs/disk.md",
         "docs/errors.md",
         "docs/firmware.md",
+        "docs/glossary.md",
         "docs/kernel.md",
         "docs/testing.md",
         "docs/speed.md",
