@@ -75,10 +75,10 @@ pub fn parse(texts: &str) -> Result<Vec<Checkpoint>, String> {
 
 /// The checkpoints that this boot passes, in the order of the boot. Those in a kernel
 /// of another source are left out.
-pub fn find(_: &Subject, record: &mut Record) -> Result<Vec<Checkpoint>, String> {
+pub fn find(subject: &Subject, record: &mut Record) -> Result<Vec<Checkpoint>, String> {
     let mut found = Vec::new();
     for mut checkpoint in parse(TEXTS)? {
-        let Some(text) = super::steps::source(&checkpoint.file) else {
+        let Some(text) = super::steps::source(&checkpoint.file, subject) else {
             continue;
         };
         let mut lines = (1..).zip(text.lines());

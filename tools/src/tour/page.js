@@ -377,9 +377,11 @@ const reads = [];
 steps.forEach((step, n) => { if (step.bios?.sectors) reads.push([n, ...step.bios.sectors]); });
 function showDisk(n) {
   const done = reads.filter(([at]) => at < n);
-  // Reads that were folded lie between the reads around them.
+  // Reads that were folded lie between the reads around them. Those of stage 2 are not.
+  const stage2 = tour.disk.find(([, , name]) => name === "stage 2");
+  const loaderEnd = stage2[0] + stage2[1];
   const has = sector => done.some(([, first, count]) => sector >= first && sector < first + count)
-    || done.length > 1 && steps.some((step, at) => at < n && step.fold && step.fold[2] > 0 && done[0][1] < sector && sector < done[done.length - 1][1] && reads.some(([r]) => r < at) && reads.some(([r]) => r > at && r < n) && sector >= 14);
+    || done.length > 1 && steps.some((step, at) => at < n && step.fold && step.fold[2] > 0 && done[0][1] < sector && sector < done[done.length - 1][1] && reads.some(([r]) => r < at) && reads.some(([r]) => r > at && r < n) && sector >= loaderEnd);
   const parts = tour.disk.filter(([, count, name]) => count > 0 && name !== "unused");
   const cellsOf = ([first, count]) => {
     let html = "";

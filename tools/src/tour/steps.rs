@@ -12,7 +12,6 @@ use crate::recorder::cpu::{Cpu, REGISTERS, SEGMENTS, Table};
 use crate::{SECTOR, sectors};
 use serde_json::{Map, Value, json};
 use std::fs;
-use std::path::Path;
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
@@ -22,11 +21,11 @@ pub fn is_own(file: &str) -> bool {
     file.starts_with("boot/") || file.starts_with("src/")
 }
 
-/// A source file of this project, if it is there.
-pub fn source(file: &str) -> Option<String> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-    if is_own(file) {
-        return fs::read_to_string(top.join(file)).ok();
+/// A source file of this project, if it is there. Another kernel has a `src/main.rs` of
+/// its own.
+pub fn source(file: &str, subject: &Subject) -> Option<String> {
+    if file.starts_with("boot/") || file.starts_with("src/") && subject.kernel_is_ours {
+        return fs::read_to_string(super::subject::top().join(file)).ok();
     }
     None
 }
@@ -61,7 +60,7 @@ pub fn document(
             "kernel": record.kernel,
             "firmware": record.firmware,
         },
-        "files": files(record),
+        "files": files(record, subject),
         "code": codes(record),
         "low": regions(),
         "disk": disk(subject),
@@ -211,7 +210,7 @@ fn registers(cpu: &Cpu, before: &Cpu, all: bool) -> Map<String, Value> {
 }
 
 /// The source files with their texts, as far as they are this project's.
-fn files(record: &Record) -> Value {
+fn files(record: &Record, subject: &Subject) -> Value {
     let mut names: Vec<&str> = Vec::new();
     for code in &record.codes {
         if let Some(place) = &code.place
@@ -220,7 +219,7 @@ fn files(record: &Record) -> Value {
             names.push(&place.file);
         }
     }
-    let file = |name: &&str| json!({ "name": name, "text": source(name) });
+    let file = |name: &&str| json!({ "name": name, "text": source(name, subject) });
     names.iter().map(file).collect::<Vec<_>>().into()
 }
 

@@ -17,6 +17,8 @@ pub struct Subject<'elf> {
     pub used_sectors: usize,
     /// The kernel's file name.
     pub name: String,
+    /// Whether it was built here, from this project's sources.
+    pub kernel_is_ours: bool,
     /// The kernel's entry point.
     pub entry: u64,
     /// The loader's debug information.
@@ -29,6 +31,27 @@ pub struct Subject<'elf> {
     pub entries: u32,
     /// The settings of a misbehaving BIOS, if there is one.
     pub bios: String,
+}
+
+/// Whether a kernel is in a folder into which only this project's own is built; the
+/// test kernels are elsewhere.
+fn is_ours(kernel: &Path) -> bool {
+    const FOLDERS: [&str; 5] = [
+        "kernel",
+        "kernels/dev",
+        "kernels/release",
+        "kernels/tour",
+        "x86_64-siso_os",
+    ];
+    let target = top().join("target");
+    let path = kernel.canonicalize().unwrap_or_default();
+    FOLDERS.iter().any(|it| path.starts_with(target.join(it)))
+}
+
+/// The folder of this project, as it was when this program was built.
+pub fn top() -> &'static Path {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tools.parent().unwrap_or(tools)
 }
 
 impl<'elf> Subject<'elf> {
@@ -57,6 +80,7 @@ impl<'elf> Subject<'elf> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
+            kernel_is_ours: is_ours(path),
             entry,
             loader: Symbols::read(LOADER_ELF)?,
             kernel: Symbols::read(elf).map_err(|error| about(&error))?,

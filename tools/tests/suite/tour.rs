@@ -1,12 +1,15 @@
 //! The tour: what it records is what the machine does, and the page shows it.
 
 use crate::common::browser::{self, Browser};
-use crate::common::{Folder, kernel, path, siso_image, top};
+use crate::common::{Folder, kernel, path, plain, siso_image, top};
 use serde_json::Value;
+use siso_image::elf::Kernel;
 use siso_image::layout;
 use siso_image::qemu::{self, Machine};
 use siso_image::recorder::stub::{self, Stub};
 use siso_image::recorder::{REPEATABLE, cpu};
+use siso_image::tour::steps;
+use siso_image::tour::subject::Subject;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -589,5 +592,21 @@ fn the_page_works_on_chromium() {
         let wide = browser.ask("document.documentElement.scrollWidth - innerWidth");
         assert!(wide.as_i64().is_some_and(|pixels| pixels <= 0), "{wide}");
         assert_eq!(browser.complaints, Vec::<String>::new());
+    }
+}
+
+/// The page shows this project's sources beside its own kernels only: another one has a
+/// `src/main.rs` of its own.
+#[test]
+fn sources_are_shown_for_this_projects_kernels_only() {
+    for (name, expected) in [(KERNEL, true), ("deaths", false), ("boot_info", false)] {
+        let file = kernel(name);
+        let elf = fs::read(&file).expect("the kernel can be read");
+        let parsed = Kernel::parse(&elf, false).expect("the kernel is valid");
+        let subject = Subject::new(Path::new("image"), plain(&parsed), &file, &elf, &[]);
+        let subject = subject.expect("its debug information can be read");
+        let text = steps::source("src/main.rs", &subject);
+        assert_eq!(text.is_some(), expected, "{name}");
+        assert!(steps::source("boot/a20.s", &subject).is_some(), "{name}");
     }
 }
