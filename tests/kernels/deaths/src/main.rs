@@ -16,7 +16,9 @@ extern "C" fn _start(boot_info: &'static BootInfo) -> ! {
     let name = unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) };
     die(name);
     support::say(format_args!("still alive"));
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 #[inline(never)]
