@@ -1,8 +1,8 @@
 //! What turns the chapters in `docs/book/src` into the book.
 //!
-//! The chapters are Markdown for mdBook, with three marks of our own, each on a line
-//! of its own: `{{#quote FILE:ANCHOR}}` ([`quote`]), `{{#picture NAME}}` ([`picture`])
-//! and `{{#sector0}}` ([`explain`]); and in any line `{{NAME}}`, a figure that the build
+//! The chapters are Markdown for mdBook, with four marks of our own, each on a line
+//! of its own: `{{#quote FILE:ANCHOR}}` ([`quote`]), `{{#picture NAME}}` ([`picture`]),
+//! `{{#tour NAME}}` ([`tour`]) and `{{#sector0}}` ([`explain`]); and in any line `{{NAME}}`, a figure that the build
 //! knows ([`values`]). [`preprocess`] replaces all of them when mdBook calls it.
 
 pub mod chapters;
@@ -14,6 +14,7 @@ pub mod preprocess;
 pub mod quote;
 pub mod source;
 pub mod tools;
+pub mod tour;
 pub mod values;
 
 use siso_image::elf::Kernel;

@@ -4,7 +4,7 @@
 use crate::chapters::FOLDER;
 use crate::quote::Quote;
 use crate::values::Values;
-use crate::{explain, glossary, picture, top};
+use crate::{explain, glossary, picture, top, tour};
 use serde_json::Value;
 
 /// Replaces the marks in a book: mdBook sends a context and the book in one array.
@@ -70,6 +70,8 @@ pub fn page(
             replaced += &quote.html()?;
         } else if let Some(name) = picture::parse(line) {
             replaced += &picture::html(name, values)?;
+        } else if let Some(name) = tour::parse(line) {
+            replaced += &tour::html(name)?;
         } else if line.trim() == explain::MARK {
             replaced += sector0;
         } else {

@@ -22,12 +22,12 @@ impl Values {
         let mut values = Values(BTreeMap::new());
         let scratch = Scratch::new().map_err(|error| error.to_string())?;
         let elf = loader_elf(scratch.path())?;
-        for line in binutil("nm", &[path(&elf)])?.lines() {
+        for line in binutil("nm", &["--extern-only", path(&elf)])?.lines() {
             let mut words = line.split(' ');
             if let (Some(value), Some(_), Some(name)) = (words.next(), words.next(), words.next())
                 && let Ok(value) = u64::from_str_radix(value, 16)
             {
-                values.0.insert(name.to_uppercase(), value);
+                values.put(&name.to_uppercase(), value);
             }
         }
         values.sizes();

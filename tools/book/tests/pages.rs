@@ -4,7 +4,7 @@ mod common;
 
 use common::values;
 use siso_book::chapters::{self, FOLDER, Page};
-use siso_book::{glossary, picture, preprocess, top};
+use siso_book::{glossary, picture, preprocess, top, tour};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -96,6 +96,23 @@ fn every_picture_has_words() {
             assert!(html.contains(part), "{name} has no {part}");
         }
     }
+}
+
+/// Each checkpoint of the tour has one place in the book.
+#[test]
+fn every_checkpoint_of_the_tour_has_a_place() {
+    let mut linked: Vec<String> = Vec::new();
+    for page in pages() {
+        let lines = page.prose();
+        let names = lines.iter().filter_map(|(_, line)| tour::parse(line));
+        linked.extend(names.map(String::from));
+    }
+    let checkpoints = tour::checkpoints().expect("the tour's texts can be read");
+    assert!(checkpoints.len() > 10, "{checkpoints:?}");
+    let mut names: Vec<String> = checkpoints.into_iter().map(|(name, _)| name).collect();
+    linked.sort();
+    names.sort();
+    assert_eq!(linked, names);
 }
 
 /// Each chapter ends with something to try.
