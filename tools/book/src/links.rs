@@ -13,14 +13,14 @@ pub fn check(folder: &Path) -> Result<(), String> {
     let mut checked = 0;
     let mut complaints = Vec::new();
     for (page, html) in &pages {
-        for attribute in ["href=\"", "src=\""] {
-            for link in html
-                .split(attribute)
-                .skip(1)
-                .filter_map(|rest| rest.split('"').next())
+        for part in html.split('<') {
+            let tag = part.split('>').next().unwrap_or_default();
+            for link in ["href=\"", "src=\""]
+                .iter()
+                .filter_map(|name| tag.split(name).nth(1)?.split('"').next())
             {
                 checked += 1;
-                if let Some(complaint) = wrong(page, link, &pages) {
+                if let Some(complaint) = wrong(page, tag, link, &pages) {
                     complaints.push(format!("{}: {link}: {complaint}", page.display()));
                 }
             }
@@ -54,11 +54,17 @@ fn collect(folder: &Path, pages: &mut BTreeMap<PathBuf, String>) -> Result<(), S
 }
 
 /// What is wrong with a link, if something is.
-fn wrong(page: &Path, link: &str, pages: &BTreeMap<PathBuf, String>) -> Option<&'static str> {
+fn wrong(
+    page: &Path,
+    tag: &str,
+    link: &str,
+    pages: &BTreeMap<PathBuf, String>,
+) -> Option<&'static str> {
     let link = link.replace("&amp;", "&");
     if link.starts_with("http:") || link.starts_with("https:") || link.starts_with("//") {
         // A link that a reader may follow is no request of the page.
-        return None;
+        let follows = tag.starts_with("a ");
+        return (!follows).then_some("the page would need the network");
     }
     if link.starts_with(tour::PREFIX) {
         return None; // the tour need not have been made
@@ -109,8 +115,13 @@ mod tests {
         write("a.html", "<a href=\"b.html#x\">");
         write("b.html", "<b id=\"x\">");
         assert_eq!(check(folder.path()), Ok(()));
-        write("a.html", "<a href=\"b.html#y\"><img src=\"c.png\">");
-        let complaints = check(folder.path()).expect_err("both are dead");
-        assert_eq!(complaints.lines().count(), 2, "{complaints}");
+        write("a.html", "<a href=\"https://x/\">");
+        assert_eq!(check(folder.path()), Ok(()));
+        write(
+            "a.html",
+            "<a href=\"b.html#y\"><img src=\"c.png\"><link href=\"https://x/\">",
+        );
+        let complaints = check(folder.path()).expect_err("all three are wrong");
+        assert_eq!(complaints.lines().count(), 3, "{complaints}");
     }
 }

@@ -60,8 +60,12 @@ pub fn page(
     let mut replaced = String::new();
     let mut fenced = false;
     for line in text.lines() {
-        fenced ^= line.starts_with("```");
-        if fenced || line.starts_with("```") {
+        if let Some(info) = line.strip_prefix("```") {
+            fenced = !fenced;
+            replaced += &format!("```{}\n", if fenced { class(info) } else { "" });
+            continue;
+        }
+        if fenced {
             replaced += &values.fill(line)?;
             replaced.push('\n');
             continue;
@@ -86,6 +90,17 @@ pub fn page(
         }
     }
     Ok(replaced)
+}
+
+/// What mdBook is told about a fenced block: its language, and a class for its style. The
+/// other words are for the tests.
+fn class(info: &str) -> &str {
+    let mut words = info.split(' ');
+    match (words.next(), words.next()) {
+        (Some("gdb"), _) => "text,gdb",
+        (Some("text"), Some("output")) => "text,output",
+        (language, _) => language.unwrap_or_default(),
+    }
 }
 
 /// Whether a page is one of those in `docs/`, to which the book has links only. They
@@ -124,6 +139,14 @@ fn without_outside_links(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_keep_their_language_only() {
+        assert_eq!(class("sh by=x::y"), "sh");
+        assert_eq!(class("gdb run"), "text,gdb");
+        assert_eq!(class("text output"), "text,output");
+        assert_eq!(class(""), "");
+    }
 
     #[test]
     fn links_out_of_the_book_become_text() {
