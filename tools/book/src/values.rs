@@ -126,11 +126,25 @@ impl Values {
             let line = page.lines().find(is_it);
             let line = line.ok_or_else(|| format!("docs/speed.md has no row '{row}'"))?;
             let text = line.split('|').nth(column).unwrap_or_default().trim();
-            let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-            digits
-                .parse()
-                .map_err(|_| format!("docs/speed.md: {row}: {text}"))
+            number(text).ok_or_else(|| format!("docs/speed.md: {row}: {text}"))
         };
+        for (name, row) in [
+            ("PEER_SISO", "siso_os "),
+            ("PEER_09", "bootloader 0.9"),
+            ("PEER_011", "bootloader 0.11"),
+            ("PEER_LIMINE", "Limine"),
+            ("PEER_GRUB", "GRUB"),
+        ] {
+            let is_it = |line: &&str| line.starts_with(&format!("| {row}"));
+            let line = page.lines().find(is_it);
+            let line = line.ok_or_else(|| format!("docs/speed.md has no row '{row}'"))?;
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            for (figure, column) in [("BYTES", 2), ("OWN", 3), ("OWN_64M", 6)] {
+                let text = cells.get(column).copied().unwrap_or_default();
+                let value = number(text).ok_or_else(|| format!("docs/speed.md: {text}"))?;
+                self.put(&format!("{name}_{figure}"), value);
+            }
+        }
         self.put("OWN_INSTRUCTIONS", cell("8 KiB: own instructions", 2)?);
         self.put(
             "INSTRUCTIONS_PER_MIB",
@@ -204,6 +218,17 @@ impl Values {
     }
 }
 
+/// The number that a cell begins with: `7,168`, `26.7 M + 1.40 M, 58`.
+fn number(cell: &str) -> Option<u64> {
+    let cell = cell.split(" + ").next()?;
+    let (digits, unit) = match cell.strip_suffix(" M") {
+        Some(digits) => (digits, 1e6),
+        None => (cell, 1.0),
+    };
+    let value: f64 = digits.replace(',', "").parse().ok()?;
+    Some((value * unit).round() as u64)
+}
+
 fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -219,6 +244,14 @@ fn thousands(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_begin_with_a_number() {
+        assert_eq!(number("7,168"), Some(7168));
+        assert_eq!(number("46,349 + 0.085 M, 4"), Some(46_349));
+        assert_eq!(number("26.7 M + 1.40 M, 58"), Some(26_700_000));
+        assert_eq!(number("yes"), None);
+    }
 
     #[test]
     fn figures_are_filled_in() {
