@@ -21,7 +21,7 @@ impl Guest<'_> {
         let mut first = true;
         while lines.len() < FRAMES_MAX {
             // A return address is after the call, which may be the last instruction.
-            let inside = if first { address } else { address - 1 };
+            let inside = address.wrapping_sub(u64::from(!first)); // 0 ends a stack
             let names: Vec<String> = match self.symbols(inside) {
                 Some(symbols) => {
                     let frames = symbols.frames(inside);
