@@ -6,6 +6,7 @@
 use crate::common::bad_bios::Expected::{Boots, Error};
 use crate::common::bad_bios::{BadBios, case, check, check_all, check_kernel};
 use crate::common::{Disk, Folder, LONG};
+use siso_image::layout::INFO_REGIONS;
 use std::ops::Range;
 
 /// An entry of E820: address, length, type, attributes.
@@ -309,11 +310,13 @@ fn unusual_memory_maps() {
     check_memory_map("entry past the last address", &wraps, &[]);
 }
 
+/// The boot info has room for 64 regions, of which the loader needs 7 itself, and
+/// the loader asks the BIOS for 256 at most. These maps have many small regions, and
+/// a large one for the kernel.
 #[test]
 fn long_memory_maps() {
-    for count in [35, 64, 65, 200, 300] {
-        // The loader's map has 64 entries, of which it needs some itself, and it asks
-        // the BIOS for 256 at most. These maps have many small regions, and a large one for the kernel.
+    const MOST: u64 = INFO_REGIONS - 7;
+    for count in [35, MOST, MOST + 1, 64, 65, 200, 300] {
         let mut entries = vec![LOW, (64 * MIB, 62 * MIB, RAM, 1)];
         let pieces = (0..count - 2).map(|n| {
             let kind = if n % 2 == 0 { RAM } else { RESERVED };
@@ -323,9 +326,13 @@ fn long_memory_maps() {
         let serial = check_memory_map(&format!("memory map of {count} entries"), &entries, &[]);
         assert_eq!(
             serial.contains("memory map simplified"),
-            count > 60,
+            count > MOST,
             "{count}: {serial}"
         );
+        if count == MOST {
+            let regions = reported_regions(&serial).count();
+            assert_eq!(regions as u64, INFO_REGIONS, "{serial}");
+        }
     }
 }
 
