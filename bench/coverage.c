@@ -95,16 +95,22 @@ static bool is_wanted(unsigned int at)
 
 /* Is it the instruction of the loader that is linked here, and of this kind? QEMU
  * ends a block before an instruction that reaches into the next page, and in some
- * versions still lists the bytes of that one in this page: `is_cut` allows it. */
-static bool is_loader(struct qemu_plugin_insn *insn, uint64_t at, uint8_t kind, bool is_cut)
+ * versions still lists it, with the bytes that it had read so far: `is_last` allows
+ * that. */
+static bool is_loader(struct qemu_plugin_insn *insn, uint64_t base, uint8_t kind, bool is_last)
 {
     uint8_t bytes[INSN_BYTES_MAX];
     size_t size = insn_bytes(insn, bytes);
+    uint64_t address = qemu_plugin_insn_vaddr(insn), at = address - base;
 
     if (at >= BYTES || !(points->kind[at] & kind))
         return false;
-    if (points->size[at] != size && !(is_cut && points->size[at] > size))
-        return false;
+    if (size != points->size[at]) {
+        bool crosses = address % PAGE + points->size[at] > PAGE;
+
+        if (!is_last || !crosses || size > points->size[at])
+            return false;
+    }
     for (size_t i = 0; i < size; i++)
         if ((bytes[i] ^ points->code[at + i]) & points->mask[at + i])
             return false;
@@ -115,14 +121,9 @@ static bool all_loader(struct qemu_plugin_tb *block, uint64_t base, uint8_t kind
 {
     size_t count = qemu_plugin_tb_n_insns(block);
 
-    for (size_t i = 0; i < count; i++) {
-        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
-        uint64_t address = qemu_plugin_insn_vaddr(insn);
-        bool is_cut = i == count - 1 && (address + qemu_plugin_insn_size(insn)) % PAGE == 0;
-
-        if (!is_loader(insn, address - base, kind, is_cut))
+    for (size_t i = 0; i < count; i++)
+        if (!is_loader(qemu_plugin_tb_get_insn(block, i), base, kind, i == count - 1))
             return false;
-    }
     return true;
 }
 
