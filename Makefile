@@ -87,7 +87,8 @@ install: setup                  ## install siso-image for other kernels, in ~/.c
 test: setup lint kernels        ## run all tests: boot every kernel and check it
 	cargo test
 	$(build_coverage)
-	target/bin/coverage tools/host-cargo test --workspace -- --include-ignored $(threads) $(skip)
+	target/bin/coverage tools/host-cargo test -p siso-image -- --include-ignored $(threads) $(skip)
+	tools/host-cargo test --workspace --exclude siso-image -- --include-ignored $(threads) $(skip)
 	@$(if $(chromium),:,echo "1 test was left out: the_page_works_on_chromium (Chromium is missing)")
 
 coverage: setup kernels         ## run the loader's tests, show what they leave out
