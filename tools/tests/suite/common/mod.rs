@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A time limit that is long enough for the slowest host.
-pub const LONG: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_secs(300);
 /// QEMU's exit status if a test kernel passes: `0x10 << 1 | 1`.
 pub const PASSED: i32 = 33;
 /// The device through which the test kernels exit QEMU.
