@@ -53,10 +53,11 @@ fn shell(block: &Block, text: &str) -> Result<String, String> {
     if !block.has("run") && !block.has("fails") {
         return Err("the block does not say how it is checked".into());
     }
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = Command::new("timeout")
         .args(["540", "sh", "-e", "-c", text])
         .current_dir(top())
-        .env("PATH", env!("PATH").to_string() + ":/usr/sbin:/sbin")
+        .env("PATH", path)
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .env_remove("MAKEFLAGS")
