@@ -57,7 +57,7 @@ gdt_pointer:
 enter_protected:
         cli                             # no interrupts from here on: there are no
         cld                             # handlers. And no NMIs, which CLI does
-        mov     $CMOS_NMI_MASK, %al     # not mask
+        mov     $CMOS_NMI_MASK | CMOS_STATUS_D, %al     # not mask
         out     %al, $PORT_CMOS
         in      $PORT_CMOS_DATA, %al    # the chip expects a read after it
         pop     %di                     # the return address, 16 bits

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// How long QEMU may take to offer the stub.
 const START: Duration = Duration::from_secs(30);
+/// How long the BIOS may take to the boot sector: it never gets there if it cannot boot
+/// from the disk.
+const BIOS: Duration = Duration::from_secs(60);
 /// The most bytes to read in one packet.
 const PACKET: usize = 1024;
 
@@ -67,12 +70,19 @@ impl Stub {
     /// Continues until the CPU is at the boot sector's first instruction.
     pub fn run_to_boot_sector(&mut self, entries: u32) -> io::Result<()> {
         self.set_breakpoint(STAGE1_BASE)?;
+        self.stream.set_read_timeout(Some(BIOS))?;
         for entry in 0..entries {
             if entry > 0 {
                 self.step()?; // off the breakpoint
             }
-            self.go_on()?;
+            self.go_on().map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    io::Error::other("the BIOS did not start the boot sector within a minute")
+                }
+                _ => error,
+            })?;
         }
+        self.stream.set_read_timeout(None)?;
         self.remove_breakpoint(STAGE1_BASE)
     }
 
@@ -99,6 +109,15 @@ impl Stub {
     /// Removes a breakpoint.
     pub fn remove_breakpoint(&mut self, address: u64) -> io::Result<()> {
         self.ask(&format!("z1,{address:x},1")).map(|_| ())
+    }
+
+    /// Sets RAX, which is the stub's register 0.
+    pub fn set_rax(&mut self, value: u64) -> io::Result<()> {
+        let answer = self.ask(&format!("P0={:016x}", value.swap_bytes()))?;
+        match answer.as_str() {
+            "OK" => Ok(()),
+            _ => Err(io::Error::other(format!("RAX cannot be set: {answer}"))),
+        }
     }
 
     /// Reads physical memory.

@@ -136,11 +136,12 @@ fn strip(cards: &[Card]) -> String {
                 escaped(text)
             );
         }
+        // Without the line: the README shows this picture, and lines move.
         let _ = writeln!(
             svg,
             "<text x=\"10\" y=\"{}\" font-family=\"monospace\" font-size=\"11\">{}</text></g>",
             HEIGHT - 9,
-            escaped(&card.place)
+            escaped(card.place.split(':').next().unwrap_or_default())
         );
     }
     svg + "</svg>\n"

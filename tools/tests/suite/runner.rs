@@ -198,8 +198,22 @@ fn a_killed_runner_leaves_nothing() {
     for words in [&["run"][..], &["run", "-S"], &["test"]] {
         for signal in ["-INT", "-TERM", "-KILL"] {
             let folder = Folder::new();
-            let mut runner = command()
+            // A shell starts a job in the background with SIGINT ignored, and so all
+            // that the job starts.
+            let program = command();
+            let mut runner = Command::new("env")
+                .args([
+                    "-u",
+                    "CARGO_MANIFEST_DIR",
+                    "-u",
+                    "DISPLAY",
+                    "-u",
+                    "WAYLAND_DISPLAY",
+                ])
+                .args(["-u", "TIMEOUT", "-u", "QEMU_FLAGS", "--default-signal=INT"])
+                .arg(program.get_program())
                 .arg(words[0])
+                .stdin(Stdio::null())
                 .arg(&kernel)
                 .args(&words[1..])
                 .env("TMPDIR", &folder.0)

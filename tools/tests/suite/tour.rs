@@ -115,7 +115,7 @@ fn as_many_instructions_as_the_bench_counts() {
     let (plugin, counts) = (folder.0.join("plugin.so"), folder.0.join("counts"));
     let compiled = Command::new("cc")
         .args(["-shared", "-fPIC", "-O2"])
-        .arg(top().join("bench/plugin.c"))
+        .arg(top().join("bench/count.c"))
         .arg("-o")
         .arg(&plugin)
         .status();
@@ -609,4 +609,15 @@ fn sources_are_shown_for_this_projects_kernels_only() {
         assert_eq!(text.is_some(), expected, "{name}");
         assert!(steps::source("boot/a20.s", &subject).is_some(), "{name}");
     }
+}
+
+/// The README shows the checkpoints of this boot.
+#[test]
+fn the_readmes_picture_is_of_this_boot() {
+    let strip = fs::read_to_string(Tour::shared().file("strip.svg")).expect("it was made");
+    let shown = fs::read_to_string(top().join("docs/tour.svg")).expect("it can be read");
+    assert!(
+        strip == shown,
+        "run `make tour`, then: cp target/tour/strip.svg docs/tour.svg"
+    );
 }
