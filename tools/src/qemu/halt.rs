@@ -15,10 +15,10 @@ const UNCHANGED_WAITING: Duration = Duration::from_secs(2);
 const UNCHANGED_LOOPING: Duration = Duration::from_secs(8);
 /// How long QEMU may take to exit.
 const EXIT_TIME: Duration = Duration::from_secs(5);
-/// EFER: long mode active.
-const EFER_LMA: u64 = 1 << 10;
-/// RFLAGS: interrupts enabled.
-const RFLAGS_IF: u64 = 1 << 9;
+/// EFER: long mode is active.
+pub const EFER_LMA: u64 = 1 << 10;
+/// RFLAGS: interrupts are enabled.
+pub const RFLAGS_IF: u64 = 1 << 9;
 
 /// The message if QEMU ended with status 0.
 pub const RESET: &str = "the machine was reset, most likely because of a triple fault";

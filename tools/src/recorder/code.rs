@@ -1,6 +1,6 @@
 //! Decodes instructions: their text, and the memory that they touch.
 
-use super::cpu::{Cpu, EFER_LMA, SEGMENTS};
+use super::cpu::{Cpu, SEGMENTS};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Formatter, GasFormatter, Instruction,
     InstructionInfoFactory, InstructionInfoOptions, OpAccess, Register, UsedMemory,
@@ -92,7 +92,7 @@ impl Decoded {
     /// instruction does one iteration at a time.
     pub fn touched(&self, cpu: &Cpu) -> Vec<Touched> {
         let repeats = self.repeats() && self.0.is_string_instruction();
-        if repeats && count(self.0.code(), cpu, self.0) == 0 {
+        if repeats && count(cpu) == 0 {
             return Vec::new();
         }
         let mut once = self.0;
@@ -108,7 +108,7 @@ impl Decoded {
                 _ => return None, // LEA, or no access
             };
             let length = size(memory, &once);
-            let address = address(memory, cpu, length, written)?;
+            let address = address(memory, cpu)?;
             (length > 0).then_some(Touched {
                 address,
                 length,
@@ -119,16 +119,10 @@ impl Decoded {
     }
 }
 
-/// How many iterations a repeated string instruction still has.
-fn count(_: Code, cpu: &Cpu, instruction: Instruction) -> u64 {
-    let bits = match cpu.mode().bits() {
-        16 => 16,
-        32 => 32,
-        _ => 64,
-    };
-    // An address-size prefix selects another counter; none of ours has one there.
-    let _ = instruction;
-    cpu.registers[1] & (u64::MAX >> (64 - bits))
+/// How many iterations a repeated string instruction still has: CX, ECX or RCX. An
+/// address-size prefix would select another of them; no instruction of ours has one.
+fn count(cpu: &Cpu) -> u64 {
+    cpu.registers[1] & (u64::MAX >> (64 - cpu.mode().bits()))
 }
 
 /// The size in bytes; the decoder gives none for the pointers of LGDT and LIDT.
@@ -140,12 +134,10 @@ fn size(memory: &UsedMemory, instruction: &Instruction) -> u32 {
     }
 }
 
-fn address(memory: &UsedMemory, cpu: &Cpu, length: u32, written: bool) -> Option<u64> {
+/// The linear address, which has 32 bits outside of 64-bit code.
+fn address(memory: &UsedMemory, cpu: &Cpu) -> Option<u64> {
     let address = memory.virtual_address(0, |register, _, _| value(register, cpu))?;
-    // A push uses the stack below the stack pointer; the decoder knows that. What
-    // wraps around at 64 KiB or 4 GiB stays inside of the mode's addresses.
-    let _ = (length, written);
-    Some(if cpu.efer & EFER_LMA == 0 || cpu.mode().bits() != 64 {
+    Some(if cpu.mode().bits() != 64 {
         address & 0xffff_ffff
     } else {
         address

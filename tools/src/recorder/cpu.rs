@@ -19,16 +19,14 @@ pub const CS: usize = 1;
 /// The index of SS.
 pub const SS: usize = 2;
 
+pub use crate::qemu::{EFER_LMA, RFLAGS_IF};
+
 /// CR0: protection enable.
 pub const CR0_PE: u64 = 1;
 /// CR0: paging.
 pub const CR0_PG: u64 = 1 << 31;
-/// EFER: long mode is active.
-pub const EFER_LMA: u64 = 1 << 10;
 /// EFER: no-execute is enabled.
 pub const EFER_NXE: u64 = 1 << 11;
-/// RFLAGS: interrupts are enabled.
-pub const RFLAGS_IF: u64 = 1 << 9;
 /// RFLAGS: virtual 8086 mode.
 const RFLAGS_VM: u64 = 1 << 17;
 /// Descriptor: the default operand size is 32 bits.

@@ -15,7 +15,7 @@ pub mod paging;
 pub mod stub;
 pub mod symbols;
 
-use crate::qemu::{self, Machine, escaped};
+use crate::qemu::{self, Machine, Scratch, escaped};
 use cpu::Cpu;
 use log::{Entry, Parser};
 use rustix::fs::OFlags;
@@ -28,7 +28,6 @@ use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use stub::Stub;
-use tempfile::TempDir;
 
 /// Makes a boot repeatable: the clock counts instructions, and the date is fixed.
 pub const REPEATABLE: [&str; 6] = [
@@ -86,7 +85,7 @@ pub struct Recorder {
     log: File,
     buffer: Vec<u8>,
     parser: Parser,
-    _folder: TempDir,
+    _scratch: Scratch,
 }
 
 impl Recorder {
@@ -100,8 +99,8 @@ impl Recorder {
         detail: Detail,
         entries: u32,
     ) -> io::Result<Recorder> {
-        let folder = tempfile::Builder::new().prefix("siso-").tempdir()?;
-        let pipe = folder.path().join("log");
+        let scratch = Scratch::new()?;
+        let pipe = scratch.path().join("log");
         make_pipe(&pipe)?;
         let log = OpenOptions::new()
             .read(true)
@@ -122,7 +121,7 @@ impl Recorder {
         if !ranges.is_empty() {
             all.extend(["-dfilter".into(), ranges.join(",")]);
         }
-        let socket = folder.path().join("gdb");
+        let socket = scratch.path().join("gdb");
         all.extend(stub::arguments(&socket));
         let mut machine = Machine::start(&all)?;
         let mut stub = Stub::connect(&socket)?;
@@ -134,7 +133,7 @@ impl Recorder {
             log,
             buffer: Vec::new(),
             parser: Parser::new(detail == Detail::State),
-            _folder: folder,
+            _scratch: scratch,
         })
     }
 

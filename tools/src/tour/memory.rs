@@ -3,12 +3,13 @@
 //! The guest's memory is a file that QEMU shares, so it can be read here whenever the
 //! guest is stopped. After each step, the ranges that it wrote are read; after a call
 //! of the BIOS, all of low memory is compared. The registers of every step must be
-//! those of the record: else the two boots differ, and nothing is shown at all.
+//! those of the record: else the two boots differ, and nothing is shown at all. Only
+//! what a device answers may differ.
 
 use super::fold::{Kind, Step};
 use super::record::Record;
 use super::subject::Subject;
-use crate::qemu::{Machine, escaped};
+use crate::qemu::{Machine, Scratch, escaped};
 use crate::recorder::REPEATABLE;
 use crate::recorder::code::Flow;
 use crate::recorder::cpu::{CR0_PE, Cpu, Mode, SEGMENTS};
@@ -18,7 +19,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use tempfile::TempDir;
 
 /// The memory of the machine in MiB: as much as `make bench` gives it.
 pub const MEMORY_MIB: u64 = 512;
@@ -111,7 +111,7 @@ struct Replay {
     entries: HashMap<u64, u64>,
     /// The steps before this one have been executed already.
     skip: usize,
-    _folder: TempDir,
+    _scratch: Scratch,
 }
 
 /// The arguments for a machine whose memory is this file.
@@ -160,9 +160,9 @@ fn font(rom: &[u8]) -> Option<Vec<u8>> {
 
 impl Replay {
     fn start(subject: &Subject) -> io::Result<Replay> {
-        let folder = tempfile::Builder::new().prefix("siso-").tempdir()?;
-        let ram = folder.path().join("ram");
-        let socket = folder.path().join("gdb");
+        let scratch = Scratch::new()?;
+        let ram = scratch.path().join("ram");
+        let socket = scratch.path().join("gdb");
         let file = File::options()
             .read(true)
             .write(true)
@@ -191,7 +191,7 @@ impl Replay {
             geometry: None,
             entries: HashMap::new(),
             skip: 0,
-            _folder: folder,
+            _scratch: scratch,
         };
         replay.low = replay.read(0, LOW_END as usize)?;
         Ok(replay)

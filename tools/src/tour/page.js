@@ -372,7 +372,6 @@ function showMap(n, state, mode) {
   }).join("");
 }
 
-const sectorsRead = [0];  // how many calls have read, by step
 const reads = [];
 steps.forEach((step, n) => { if (step.bios?.sectors) reads.push([n, ...step.bios.sectors]); });
 function showDisk(n) {

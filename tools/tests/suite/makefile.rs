@@ -94,6 +94,9 @@ fn run_fails_if_the_loader_is_not_reached() {
         said.contains("no kernel started within 5 seconds"),
         "{said}"
     );
+    // The boot that is recorded to see why does not get there either.
+    let sentence = "the BIOS did not start the boot sector within a minute";
+    assert!(said.contains(sentence), "{said}");
 }
 
 /// In a terminal, QEMU draws the screen there. After QEMU has ended, the serial

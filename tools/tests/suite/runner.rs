@@ -1,7 +1,7 @@
 //! `siso-image test` and `siso-image run`, as Cargo calls them: their output and
 //! exit status.
 
-use crate::common::runner::{command, package, siso_image};
+use crate::common::runner::{command_that_can_be_interrupted, package, siso_image};
 use crate::common::{Folder, LONG, kernel, path};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -195,25 +195,11 @@ fn processes_with(text: &str) -> Vec<String> {
 #[test]
 fn a_killed_runner_leaves_nothing() {
     let kernel = kernel("never_halts");
-    for words in [&["run"][..], &["run", "-S"], &["test"]] {
+    for words in [&["run"][..], &["run", "-S"], &["test"], &["why"]] {
         for signal in ["-INT", "-TERM", "-KILL"] {
             let folder = Folder::new();
-            // A shell starts a job in the background with SIGINT ignored, and so all
-            // that the job starts.
-            let program = command();
-            let mut runner = Command::new("env")
-                .args([
-                    "-u",
-                    "CARGO_MANIFEST_DIR",
-                    "-u",
-                    "DISPLAY",
-                    "-u",
-                    "WAYLAND_DISPLAY",
-                ])
-                .args(["-u", "TIMEOUT", "-u", "QEMU_FLAGS", "--default-signal=INT"])
-                .arg(program.get_program())
+            let mut runner = command_that_can_be_interrupted()
                 .arg(words[0])
-                .stdin(Stdio::null())
                 .arg(&kernel)
                 .args(&words[1..])
                 .env("TMPDIR", &folder.0)

@@ -19,7 +19,20 @@ pub fn siso_image(arguments: &[&str], settings: &[(&str, &str)]) -> (Output, Str
 
 /// The image builder, without settings of this test.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_siso-image"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_siso-image")))
+}
+
+/// The same, with SIGINT as in a terminal: a shell starts a job in the background with
+/// that signal ignored, and so all that the job starts.
+pub fn command_that_can_be_interrupted() -> Command {
+    let mut command = without_settings(Command::new("env"));
+    command
+        .arg("--default-signal=INT")
+        .arg(env!("CARGO_BIN_EXE_siso-image"));
+    command
+}
+
+fn without_settings(mut command: Command) -> Command {
     for name in [
         "CARGO_MANIFEST_DIR", // set for this test's package
         "DISPLAY",
