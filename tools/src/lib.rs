@@ -21,6 +21,8 @@ pub mod manifest;
 #[cfg(feature = "new")]
 pub mod new;
 pub mod output;
+#[cfg(feature = "tour")]
+mod progress;
 pub mod qemu;
 #[cfg(feature = "tour")]
 pub mod recorder;

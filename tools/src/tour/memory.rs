@@ -9,6 +9,7 @@
 use super::fold::{Kind, Step};
 use super::record::Record;
 use super::subject::Subject;
+use crate::progress::Progress;
 use crate::qemu::{Machine, Scratch, escaped};
 use crate::recorder::REPEATABLE;
 use crate::recorder::code::Flow;
@@ -133,7 +134,9 @@ pub fn replay(subject: &Subject, record: &Record) -> Result<Memory, String> {
     let low = replay.low.clone();
     let text = replay.text.clone();
     let mut changes = Vec::with_capacity(record.steps.len());
+    let mut progress = Progress::new();
     for (n, step) in record.steps.iter().enumerate() {
+        progress.show(|| format!("repeating: step {n} of {}", record.steps.len()));
         let change = replay
             .step(subject, &record.steps, n)
             .map_err(|error| format!("second boot, instruction {}: {error}", step.number))?;

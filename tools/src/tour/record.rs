@@ -4,6 +4,7 @@
 use super::fold::{Folder, Step};
 use super::subject::Subject;
 use crate::layout::DIE_WAIT;
+use crate::progress::Progress;
 use crate::recorder::code::{Decoded, Flow, decode};
 use crate::recorder::cpu::{Mode, RFLAGS_IF};
 use crate::recorder::symbols::Place;
@@ -83,6 +84,7 @@ fn firmware(subject: &Subject) -> io::Result<Firmware> {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     let (mut own, mut count, mut errors) = (0, 0, 0);
     let start = Instant::now();
+    let mut progress = Progress::new();
     loop {
         let cpu = match recorder.event()? {
             Event::Instruction(cpu) => cpu,
@@ -90,6 +92,7 @@ fn firmware(subject: &Subject) -> io::Result<Firmware> {
             Event::Quiet | Event::End => break,
             _ => continue,
         };
+        progress.show(|| format!("counting the firmware's instructions: {own} of ours so far"));
         if !subject.is_own(cpu.rip) {
             count += 1;
             continue;
@@ -134,6 +137,7 @@ fn instructions(
     let mut lines: Vec<String> = Vec::new();
     let (mut number, mut errors, mut left_out, mut endless) = (0u64, 0, 0u64, 0);
     let mut since = Instant::now();
+    let mut progress = Progress::new();
     let mut last: Option<(u64, Option<Decoded>, bool)> = None;
     record.end = loop {
         let cpu = match recorder.event()? {
@@ -189,6 +193,7 @@ fn instructions(
         last = Some((address, decoded, cpu.rflags & RFLAGS_IF != 0));
         folder.add(Step::new(number, cpu, decoded.as_ref()));
         number += 1;
+        progress.show(|| format!("recording: {number} instructions"));
         if subject.in_loader(address) {
             record.loader += 1;
         } else {
