@@ -36,6 +36,10 @@ const SAME: u32 = 1000;
 
 /// How long a guest is recorded that does not stop, if nobody says how long.
 pub const LIMIT: Duration = Duration::from_secs(30);
+/// A guest also gets this many instructions, so that a busy host does not change the
+/// answer, unless that takes so many times the limit.
+const INSTRUCTIONS_MIN: u64 = 300_000;
+const LIMITS_MAX: u32 = 10;
 
 /// A guest that is booted again.
 struct Guest<'elf> {
@@ -43,6 +47,8 @@ struct Guest<'elf> {
     kernel: Symbols<'elf>,
     recorder: Recorder,
     last: VecDeque<Cpu>,
+    /// How many instructions were recorded.
+    count: u64,
     /// The exceptions since the last instruction.
     exceptions: Vec<Exception>,
     /// Pages of physical memory that have been read since the machine stopped.
@@ -87,6 +93,7 @@ pub fn explain(
         kernel,
         recorder,
         last: VecDeque::new(),
+        count: 0,
         exceptions: Vec::new(),
         pages: HashMap::new(),
     };
@@ -145,12 +152,16 @@ impl<'elf> Guest<'elf> {
         let mut since = start;
         let (mut same, mut errors) = (0, 0);
         loop {
-            if start.elapsed() > limit {
+            let elapsed = start.elapsed();
+            if elapsed > limit && self.count >= INSTRUCTIONS_MIN
+                || elapsed > limit.saturating_mul(LIMITS_MAX)
+            {
                 return Ok(End::Running);
             }
             match self.recorder.event()? {
                 Event::Instruction(cpu) => {
                     since = Instant::now();
+                    self.count += 1;
                     same = match self.last.back() {
                         Some(last) if *last == *cpu => same + 1,
                         _ => 0,
@@ -320,7 +331,8 @@ impl<'elf> Guest<'elf> {
             .is_some_and(|cpu| cpu.rflags & RFLAGS_IF != 0);
         let _ = writeln!(
             out,
-            "It did not stop: it executes the same {} instructions again and again, with interrupts {}:",
+            "It did not stop within {} instructions: it executes the same {} again and again, with interrupts {}:",
+            self.count,
             distinct.len(),
             if interrupts { "on" } else { "off" }
         );
