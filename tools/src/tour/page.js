@@ -489,7 +489,8 @@ function show(n, keepHash) {
   if ($("mode-name").textContent !== words) $("mode-name").textContent = words;
   $("mode").className = kind;
   const chapter = chapterOf(n);
-  $("chapter").textContent = tour.chapters[chapter][1] + (name ? ": " + name.replace(/\+0x.*/, "") : "");
+  const title = tour.chapters[chapter][1], routine = name.replace(/\+0x.*/, "");
+  $("chapter").textContent = routine && routine !== title ? `${title}: ${routine}` : title;
   $("position").textContent = `step ${n + 1} of ${steps.length}, instruction ${step.n.toLocaleString("en")}, at ${address}: ${text}`;
   $("range").value = n;
   document.querySelectorAll("#chapters button").forEach((button, c) => {
