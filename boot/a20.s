@@ -15,7 +15,7 @@
         .include "pc.inc"
 
         .set    LOOKS_FIRST,  32        # how often to look: at first,
-        .set    LOOKS_AFTER,  0x8000    # and after an attempt: some 50 ms, as
+        .set    LOOKS_AFTER,  0x8000    # and after an attempt: 30 ms or more, as
                                         # some gates take their time
         .set    KBC_POLLS,    0xffff    # some 0.1 s
 
