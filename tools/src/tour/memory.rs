@@ -37,7 +37,7 @@ const VIDEO_ROM_BYTES: usize = 0x10000;
 /// A range that is larger than this is recorded without its content, once
 /// `CONTENT_MAX` bytes have been recorded.
 const RANGE_MAX: u64 = 4096;
-const CONTENT_MAX: u64 = 2 << 20;
+const CONTENT_MAX: u64 = 1 << 20;
 /// A loop with more iterations is followed only to its end.
 const ITERATIONS_MAX: u64 = 10_000;
 /// The most bytes of a descriptor table that are watched.
