@@ -1,7 +1,7 @@
 //! Reads a kernel's ELF file and refuses kernels that the loader cannot start.
 //!
-//! [`format`] reads the headers, [`rules`] checks the segments, [`relocate`]
-//! relocates a position-independent kernel, and [`reduced`] writes what the loader
+//! `format` reads the headers, `rules` checks the segments, `relocate`
+//! relocates a position-independent kernel, and `reduced` writes what the loader
 //! needs. The loader checks the same rules again (`boot/elf.s`); the messages here
 //! are more precise.
 

@@ -1,9 +1,9 @@
 //! `siso-image why`: why a guest died.
 //!
 //! It boots the same image again under the [recorder](crate::recorder), waits until it
-//! dies in the same way, and looks: at the exceptions ([`words`] decodes them), at the
-//! page tables ([`address`]), at the last instructions, and at the stack
-//! ([`backtrace`]).
+//! dies in the same way, and looks: at the exceptions (`words` decodes them), at the
+//! page tables (`address`), at the last instructions, and at the stack
+//! (`backtrace`).
 
 mod address;
 mod backtrace;
