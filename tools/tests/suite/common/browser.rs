@@ -1,12 +1,13 @@
-//! Drives a headless Chromium through its DevTools protocol, over two pipes.
+//! Drives a headless Chromium through its DevTools protocol, over two pipes. The test of
+//! the site (`tools/book/tests/site.rs`) includes this file, too.
 
-use super::Folder;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// The names of the program.
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
@@ -28,15 +29,15 @@ pub struct Browser {
     number: u64,
     /// What the page asked of the network, logged, or threw.
     pub complaints: Vec<String>,
-    _folder: Folder,
+    _folder: TempDir,
 }
 
 impl Browser {
     /// Starts the browser with a window of this size.
     pub fn start(program: &Path, width: u32, height: u32, dark: bool) -> Browser {
-        let folder = Folder::new();
+        let folder = tempfile::tempdir().expect("a folder can be made");
         let pipe = |name: &str| {
-            let path = folder.0.join(name);
+            let path = folder.path().join(name);
             let made = Command::new("mkfifo").arg(&path).status();
             assert!(made.is_ok_and(|status| status.success()));
             path
@@ -47,7 +48,7 @@ impl Browser {
         let child = Command::new("sh")
             .args(["-c", script])
             .arg(program)
-            .arg(folder.0.join("profile"))
+            .arg(folder.path().join("profile"))
             .args([&input, &output])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -141,6 +142,13 @@ impl Browser {
             "{expression}: {answer}"
         );
         answer["result"]["value"].clone()
+    }
+
+    /// By how many pixels the page is wider than its window. (The window of a telephone
+    /// grows with the page, so its width must not be asked for.)
+    pub fn overflow(&mut self) -> i64 {
+        let wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        self.ask(wide).as_i64().expect("a number")
     }
 
     /// Presses a key; `shift` holds the shift key.
