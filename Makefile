@@ -49,7 +49,7 @@ build_coverage = tools/host-cargo build -p bench --bin coverage \
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot book explain doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot book site explain doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
 run tour screenshot: needs := run
@@ -147,6 +147,13 @@ screenshot: setup kernel        ## save the screenshots in the docs
 
 book: setup kernel              ## build the course's book in target/book
 	@tools/book/build
+
+# The book's figures are those of the release build, not of the tour's kernel.
+site: tour                      ## join book, tour and API in target/site/index.html
+	@$(MAKE) --no-print-directory kernel
+	@tools/book/site
+	@$(if $(chromium),tools/host-cargo test --package siso-book --test site --quiet -- $(threads),\
+	    echo "3 tests were left out: tools/book/tests/site.rs (Chromium is missing)")
 
 # An IMAGE that is given is explained as it is.
 explain: setup $(if $(filter $(IMAGE),target/siso_os.img),image)  ## explain each byte of sector 0: IMAGE=path
