@@ -104,6 +104,7 @@ lint: kernel                    ## check formatting and lints
 	cargo clippy --examples --tests -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --quiet
 	tools/host-cargo clippy --workspace --all-targets -- --deny warnings
+	tools/host-cargo clippy --package siso-book --test site -- --deny warnings
 	cd tests/kernels && cargo fmt --check
 	cd tests/kernels && cargo clippy --target-dir ../../target/kernels/build -- --deny warnings
 	cd tests/series && cargo fmt --check
