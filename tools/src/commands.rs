@@ -11,6 +11,8 @@ use siso_image::new;
 use siso_image::qemu::{Launch, Scratch};
 use siso_image::test::Failed;
 #[cfg(feature = "tour")]
+use siso_image::tour::bad_bios::BadBios;
+#[cfg(feature = "tour")]
 use siso_image::tour::subject::Subject;
 use siso_image::{LOADER_ELF, adopt, output, run, size, test};
 use std::path::{Path, PathBuf};
@@ -199,8 +201,9 @@ fn tour(build: &Build, kernel: &Path, output: &Path, bios: Option<&String>) -> R
     let mut subject = Subject::new(&path, image, kernel, &elf, &more_flags())?;
     if let Some(setting) = bios {
         let disk = scratch.path().join("bios.img");
-        let bytes = siso_image::tour::bad_bios::assemble(setting, scratch.path())?;
-        write(&disk, &bytes)?;
+        let mut bios = BadBios::assemble(scratch.path())?;
+        bios.set(setting)?;
+        write(&disk, &bios.bytes)?;
         subject = subject.with_bios(setting, &disk);
     }
     println!("{}", siso_image::tour::make(&subject, output)?);

@@ -59,6 +59,25 @@ impl Options {
     }
 }
 
+/// A loader as linked: its bytes, and where the instruction that compares the checksum
+/// of stage 2 has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Loader<'bytes> {
+    /// The bytes as stored on the disk: whole sectors.
+    pub bytes: &'bytes [u8],
+    /// The address of the symbol `STAGE2_CHECKSUM`.
+    pub stage2_checksum: u64,
+}
+
+impl Default for Loader<'_> {
+    fn default() -> Self {
+        Loader {
+            bytes: LOADER,
+            stage2_checksum: STAGE2_CHECKSUM,
+        }
+    }
+}
+
 /// A disk image.
 pub struct Image {
     /// The bytes of the disk.
@@ -75,6 +94,16 @@ impl Image {
         manifest: &Manifest,
         options: &Options,
     ) -> Result<Self, address_space::Error> {
+        Image::with_loader(&Loader::default(), kernel, manifest, options)
+    }
+
+    /// The same with another loader, whose image header is where this one's is.
+    pub fn with_loader(
+        loader: &Loader,
+        kernel: &Kernel,
+        manifest: &Manifest,
+        options: &Options,
+    ) -> Result<Self, address_space::Error> {
         let space = AddressSpace::choose(kernel, manifest)?;
         let modules = options.modules();
         let is_unmapped = |it: Crate09| !it.maps_physical_memory();
@@ -82,7 +111,7 @@ impl Image {
             return Err(address_space::Error::ModulesNotMapped);
         }
         let (elf, elf_sectors) = kernel.reduced(&modules);
-        let table_sector = sectors(LOADER.len()) as u32;
+        let table_sector = sectors(loader.bytes.len()) as u32;
         let table_sectors = table_sectors(chunk_count(&elf, elf_sectors));
         let kernel_sector = table_sector + table_sectors as u32;
 
@@ -95,7 +124,7 @@ impl Image {
             .collect();
         let (table, table_checksum) = checksum_table(&checksums, table_sector);
 
-        let mut bytes = LOADER.to_vec();
+        let mut bytes = loader.bytes.to_vec();
         bytes.resize(table_sector as usize * SECTOR, 0);
         let mut put = |address: u64, field: &[u8]| {
             bytes[(address - STAGE1_BASE) as usize..][..field.len()].copy_from_slice(field);
@@ -124,7 +153,7 @@ impl Image {
         }
 
         let stage2_checksum = checksum::stage2(&bytes[SECTOR..]);
-        bytes[(STAGE2_CHECKSUM - STAGE1_BASE) as usize..][..4]
+        bytes[(loader.stage2_checksum - STAGE1_BASE) as usize..][..4]
             .copy_from_slice(&stage2_checksum.to_le_bytes());
 
         bytes.extend(table);

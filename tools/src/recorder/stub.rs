@@ -180,19 +180,41 @@ impl Stub {
         all().ok_or_else(|| io::Error::other(format!("the registers cannot be read: {answer}")))
     }
 
+    /// Lets the machine run, with the stub: [`Stub::has_stopped`] says when a breakpoint
+    /// stops it.
+    pub fn run(&mut self) -> io::Result<()> {
+        self.send("c")
+    }
+
+    /// Waits this long at most for a machine that runs to stop.
+    pub fn has_stopped(&mut self, limit: Duration) -> io::Result<bool> {
+        self.stream.set_read_timeout(Some(limit))?;
+        let answer = self.answer();
+        self.stream.set_read_timeout(None)?;
+        match answer {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            answer => stopped(&answer?).map(|()| true),
+        }
+    }
+
     fn resume(&mut self, command: &str) -> io::Result<()> {
         let answer = self.ask(command)?;
-        match answer.as_bytes().first() {
-            Some(b'T' | b'S') => Ok(()),
-            _ => Err(io::Error::other(format!("the machine ended: {answer}"))),
-        }
+        stopped(&answer)
     }
 
     /// Sends a packet and returns the answer.
     fn ask(&mut self, packet: &str) -> io::Result<String> {
+        self.send(packet)?;
+        self.answer()
+    }
+
+    fn send(&mut self, packet: &str) -> io::Result<()> {
         let sum = packet.bytes().fold(0u8, |sum, byte| sum.wrapping_add(byte));
         self.stream
-            .write_all(format!("${packet}#{sum:02x}").as_bytes())?;
+            .write_all(format!("${packet}#{sum:02x}").as_bytes())
+    }
+
+    fn answer(&mut self) -> io::Result<String> {
         loop {
             let start = self.received.iter().position(|&byte| byte == b'$');
             let end = self.received.iter().position(|&byte| byte == b'#');
@@ -210,6 +232,14 @@ impl Stub {
                 count => self.received.extend(&more[..count]),
             }
         }
+    }
+}
+
+/// What a machine says when it stops.
+fn stopped(answer: &str) -> io::Result<()> {
+    match answer.as_bytes().first() {
+        Some(b'T' | b'S') => Ok(()),
+        _ => Err(io::Error::other(format!("the machine ended: {answer}"))),
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod address;
 mod backtrace;
-mod words;
+pub mod words;
 
 use crate::layout::DIE_WAIT;
 use crate::qemu::disk;
