@@ -9,6 +9,7 @@ pub mod chapters;
 pub mod explain;
 pub mod glossary;
 pub mod links;
+pub mod loader;
 pub mod picture;
 pub mod preprocess;
 pub mod quote;
@@ -22,8 +23,12 @@ use siso_image::image::{Image, Options};
 use siso_image::manifest::Manifest;
 use std::path::{Path, PathBuf};
 
-/// The top folder of the project.
+/// The top folder of the project: `$SISO_TOP`, for a program that was copied elsewhere
+/// (`siso-labs handout`), or the one that this was built in.
 pub fn top() -> PathBuf {
+    if let Some(top) = std::env::var_os("SISO_TOP") {
+        return top.into();
+    }
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let top = tools.and_then(Path::parent);
     top.expect("this crate is in tools/book").into()
