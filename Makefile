@@ -18,13 +18,18 @@ GDB     ?= gdb
 PEERS   ?=
 BIOS    ?=
 DOCS    ?=
+LAB     ?=
+JSON    ?=
+HANDOUT ?=
 
 # Take these texts literally, without expanding them as make would. NAME counts
 # only on the command line, because some systems have a variable of that name.
 override CMDLINE := $(value CMDLINE)
+override LAB     := $(value LAB)
+override HANDOUT := $(value HANDOUT)
 override NAME    := $(if $(filter command,$(firstword $(origin NAME))),$(value NAME))
 
-export QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME FAULTS
+export HANDOUT LAB QEMU QEMU_FLAGS CMDLINE RAMDISK MANIFEST NAME FAULTS
 
 siso   := tools/siso
 # The image options: what goes into an image besides the kernel.
@@ -46,13 +51,16 @@ threads := --test-threads $(shell expr 1 + `getconf _NPROCESSORS_ONLN || echo 1`
 # The program that runs tests and shows what of the loader they leave out.
 build_coverage = tools/host-cargo build -p bench --bin coverage \
     -Z unstable-options --artifact-dir $(CURDIR)/target/bin
+# The labs and their grader.
+build_labs = tools/host-cargo build --package siso-labs --quiet -Z unstable-options \
+    --artifact-dir $(CURDIR)/target/bin
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot book site explain doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot book site explain lab hint grade watch handout doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
-run tour screenshot: needs := run
+run tour screenshot grade watch: needs := run
 test faults coverage: needs := run test
 debug:          needs := run debug
 iso:            needs := iso
@@ -162,6 +170,27 @@ explain: setup $(if $(filter $(IMAGE),target/siso_os.img),image)  ## explain eac
 	    --artifact-dir $(CURDIR)/target/bin
 	@target/bin/siso-book explain $(IMAGE)
 
+lab: setup $(if $(LAB),kernel)   ## begin a lab, or list them: LAB=name
+	@$(build_labs)
+	@target/bin/siso-labs lab "$$LAB"
+
+hint: setup                     ## show the next hint of a lab: LAB=name
+	@$(build_labs)
+	@target/bin/siso-labs hint "$$LAB"
+
+grade: setup kernel             ## grade a lab, or all that were begun: LAB=name JSON=1
+	@$(build_labs)
+	@target/bin/siso-labs grade $(if $(JSON),--json) "$$LAB"
+
+watch: setup kernel             ## grade a lab after each save: LAB=name
+	@$(build_labs)
+	@target/bin/siso-labs watch "$$LAB"
+
+handout: setup kernel           ## make a student's copy of the labs: HANDOUT=folder
+	@test -n "$$HANDOUT" || { echo "HANDOUT is missing, as in: make handout HANDOUT=../labs" >&2; exit 1; }
+	@$(build_labs)
+	@target/bin/siso-labs handout "$$HANDOUT"
+
 doctor:                         ## show missing programs and how to install them
 	@tools/doctor
 
@@ -183,6 +212,7 @@ help:                           ## show this help
 	@echo "  MANIFEST=Cargo.toml      read the kernel's stack size and addresses from there"
 	@echo "  QEMU=program             the QEMU to run"
 	@echo "  QEMU_FLAGS=\"flags\"       more arguments for QEMU"
+	@echo "  LAB=name                 the lab"
 	@echo "  TIMEOUT=seconds          the time limit of a run without a display"
 
 setup:

@@ -190,6 +190,19 @@ impl Machine {
         String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 
+    /// How much time of the CPU QEMU has used, where the system tells (Linux).
+    pub fn cpu_time(&self) -> Option<Duration> {
+        /// `USER_HZ`: the same on all machines.
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name comes first, in parentheses, and may have any other character.
+        let (_, fields) = text.rsplit_once(')')?;
+        let ticks = fields.split_whitespace().skip(11).take(2); // in user mode, in the kernel
+        let ticks: Option<Vec<f64>> = ticks.map(|field| field.parse().ok()).collect();
+        let ticks: f64 = ticks?.iter().sum();
+        Some(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
+    }
+
     /// Whether QEMU has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

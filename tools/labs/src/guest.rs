@@ -1,0 +1,413 @@
+//! A machine that boots a loader, and watches one routine of it.
+
+use crate::lab::{Check, Lab, Wants};
+use crate::place::Places;
+use crate::state;
+use siso_book::loader::{Built, error_line};
+use siso_image::layout::{ELF_SECTORS, KERNEL_SECTOR, STAGE1_BASE};
+use siso_image::qemu::{Machine, RFLAGS_IF, Scratch, disk, escaped};
+use siso_image::recorder::cpu::{Cpu, RSP};
+use siso_image::recorder::log::{Entry, Exception, Parser};
+use siso_image::recorder::stub::{self, Stub};
+use siso_image::tour::bad_bios::BadBios;
+use siso_image::why::words;
+use siso_image::{SECTOR, layout};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often a machine is looked at.
+const POLL: Duration = Duration::from_millis(20);
+/// Without a word from the loader for so long, it hangs: see [`Clock`].
+const HANG: Duration = Duration::from_secs(10);
+/// The most time for a boot, and the most bytes that it may print and log.
+const LIMIT: Duration = Duration::from_secs(60);
+const OUTPUT: usize = 64 << 10;
+const LOG: u64 = 64 << 20;
+/// Where memory is full of other bytes if a check wants that: where kernels are linked.
+const GARBAGE: u64 = 0x20_0000;
+const GARBAGE_BYTES: usize = 0x20_0000;
+/// A CPU whose state is the same so many times in a row, and for so long, does nothing any
+/// more.
+const SAME: u32 = 25;
+const STILL: Duration = Duration::from_millis(300);
+
+/// Since when something lasts, in time of the CPU: on a busy machine a guest may wait long
+/// for its turn. A machine is never so busy that a guest has less than a sixth of a CPU.
+#[derive(Clone, Copy)]
+struct Clock {
+    wall: Instant,
+    cpu: Option<Duration>,
+}
+
+impl Clock {
+    fn new(machine: &Machine) -> Clock {
+        Clock {
+            wall: Instant::now(),
+            cpu: machine.cpu_time(),
+        }
+    }
+
+    fn elapsed(&self, machine: &Machine) -> Duration {
+        let used = || Some(machine.cpu_time()?.saturating_sub(self.cpu?));
+        used().unwrap_or_default().max(self.wall.elapsed() / 6)
+    }
+}
+
+/// How a boot ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The kernel says hello.
+    Boots,
+    /// The text that was wanted is on the screen.
+    Shows,
+    /// The loader shows this error.
+    Error(String),
+    /// The machine is reset, by this exception if it is known.
+    Reset(Option<String>),
+    /// Nothing happens any more.
+    Hangs,
+    /// It prints without end.
+    Floods,
+}
+
+/// How far the boot came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The routine was not called.
+    Before,
+    /// It was called, and did not return.
+    Inside,
+    /// It returned.
+    After,
+}
+
+/// What was seen of a boot.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How far it came.
+    pub phase: Phase,
+    /// Where it ended, if it did not boot.
+    pub place: Option<String>,
+    /// The registers that the routine should have kept: name, before, after.
+    pub changed: Vec<(String, u64, u64)>,
+    /// For each item of the lab's state, what the routine left, line by line.
+    pub state: Vec<Vec<String>>,
+}
+
+/// A loader with a kernel.
+pub struct Subject {
+    /// The image to boot.
+    pub image: Vec<u8>,
+    /// The loader, with symbols.
+    pub elf: Vec<u8>,
+    /// The address of the routine to watch.
+    pub routine: Option<u64>,
+}
+
+impl Subject {
+    /// The loader as it was built, with a kernel.
+    pub fn new(built: Built, lab: &Lab, kernel: &Path) -> Result<Subject, String> {
+        let missing = || format!("there is no global label `{}` any more", lab.routine);
+        Ok(Subject {
+            image: built.image(kernel)?,
+            routine: Some(built.address(&lab.routine).ok_or_else(missing)?),
+            elf: built.elf,
+        })
+    }
+
+    /// The project's own.
+    pub fn reference(lab: &Lab, kernel: &Path) -> Result<Subject, String> {
+        let symbols = siso_image::recorder::symbols::Symbols::read(siso_image::LOADER_ELF)?;
+        let missing = || format!("the loader has no routine `{}`", lab.routine);
+        Ok(Subject {
+            image: siso_book::image_of(kernel)?.bytes,
+            elf: siso_image::LOADER_ELF.to_vec(),
+            routine: Some(symbols.address(&lab.routine).ok_or_else(missing)?),
+        })
+    }
+}
+
+/// A machine that runs.
+pub struct Guest<'elf> {
+    machine: Machine,
+    /// For [`state`].
+    pub stub: Stub,
+    /// The places of the loader.
+    pub places: Places<'elf>,
+    /// The image that it boots.
+    pub image: Vec<u8>,
+    log: PathBuf,
+    started: Clock,
+    /// The last address in the loader that was seen.
+    last: Option<u64>,
+    /// Whether the CPU was in a HLT instruction when it was looked at.
+    halted: bool,
+    _scratch: Scratch,
+}
+
+/// Boots a loader on the machine of a check.
+pub fn boot(subject: &Subject, lab: &Lab, check: &Check) -> Result<Seen, String> {
+    let about = |error: io::Error| format!("QEMU cannot be watched: {error}");
+    let scratch = Scratch::new().map_err(about)?;
+    let mut guest = start(subject, lab, check, scratch)?;
+    guest.watch(subject, lab, &check.wants).map_err(about)
+}
+
+fn start<'elf>(
+    subject: &'elf Subject,
+    lab: &Lab,
+    check: &Check,
+    scratch: Scratch,
+) -> Result<Guest<'elf>, String> {
+    let about = |error: io::Error| format!("QEMU cannot be started: {error}");
+    let file = |name: &str| scratch.path().join(name);
+    let mut image = subject.image.clone();
+    if let Some(part) = &check.damage {
+        damage(&mut image, part)?;
+    }
+    fs::write(file("image"), &image).map_err(about)?;
+    let mut arguments: Vec<String> = Vec::new();
+    let mut entries = 1;
+    if check.bios.is_some() || !check.map.is_empty() {
+        entries = 2;
+        let mut bios = BadBios::assemble_of(&siso_book::top(), scratch.path())?;
+        if let Some(settings) = &check.bios {
+            bios.set(settings)?;
+        }
+        if !check.map.is_empty() {
+            bios.set_memory_map(&check.map)?;
+        }
+        fs::write(file("bios.img"), &bios.bytes).map_err(about)?;
+        for (device, name) in [("ide-hd", "bios.img"), ("virtio-blk-pci", "image")] {
+            arguments.extend([
+                "-drive".into(),
+                format!(
+                    "if=none,id={device},format=raw,file={}",
+                    escaped(&file(name))
+                ),
+                "-device".into(),
+                format!("{device},drive={device},bootindex={}", arguments.len() / 4),
+            ]);
+        }
+    } else {
+        arguments.extend(disk(&file("image")));
+    }
+    if check.garbage {
+        fs::write(file("garbage"), vec![0xa5; GARBAGE_BYTES]).map_err(about)?;
+        let name = escaped(&file("garbage"));
+        let device = format!("loader,file={name},addr={GARBAGE:#x},force-raw=on");
+        arguments.extend(["-device".into(), device]);
+    }
+    let log = file("log");
+    arguments.extend(["-nic".into(), "none".into()]);
+    arguments.extend(["-d", "int,cpu_reset", "-D"].map(String::from));
+    arguments.push(escaped(&log));
+    arguments.extend(check.qemu.iter().cloned());
+    let socket = file("gdb");
+    arguments.extend(stub::arguments(&socket));
+    let machine = Machine::start(&arguments).map_err(about)?;
+    let started = Clock::new(&machine);
+    let mut stub = Stub::connect(&socket).map_err(about)?;
+    stub.run_to_boot_sector(entries).map_err(about)?;
+    Ok(Guest {
+        machine,
+        stub,
+        places: Places::new(&subject.elf, lab)?,
+        image,
+        log,
+        started,
+        last: None,
+        halted: false,
+        _scratch: scratch,
+    })
+}
+
+/// Flips a bit in a part of an image, which nothing corrects.
+fn damage(image: &mut [u8], part: &str) -> Result<(), String> {
+    let field = |address: u64| {
+        let at = (address - STAGE1_BASE) as usize;
+        u32::from_le_bytes(image[at..at + 4].try_into().expect("four bytes")) as usize
+    };
+    let kernel = field(KERNEL_SECTOR);
+    let sector = match part {
+        "stage 2" => 5,
+        "checksum table" => field(layout::CHECKSUMS_SECTOR),
+        "headers" => kernel,
+        "kernel" => kernel + field(ELF_SECTORS) + 1,
+        _ => return Err(format!("an image has no part '{part}'")),
+    };
+    image[sector * SECTOR + 17] ^= 0x10;
+    Ok(())
+}
+
+impl Guest<'_> {
+    fn watch(&mut self, subject: &Subject, lab: &Lab, wants: &Wants) -> io::Result<Seen> {
+        let mut seen = Seen {
+            outcome: Outcome::Boots,
+            phase: Phase::Before,
+            place: None,
+            changed: Vec::new(),
+            state: Vec::new(),
+        };
+        seen.outcome = match subject.routine {
+            Some(routine) => self.watch_routine(routine, lab, wants, &mut seen)?,
+            None => self.wait(wants)?.unwrap_or(Outcome::Hangs),
+        };
+        if !matches!(seen.outcome, Outcome::Boots | Outcome::Shows) {
+            seen.place = self.last.map(|address| self.places.name(address));
+        }
+        Ok(seen)
+    }
+
+    /// Stops when the routine is called, and when it returns.
+    fn watch_routine(
+        &mut self,
+        routine: u64,
+        lab: &Lab,
+        wants: &Wants,
+        seen: &mut Seen,
+    ) -> io::Result<Outcome> {
+        self.stub.set_breakpoint(routine)?;
+        if let Some(outcome) = self.wait(wants)? {
+            return Ok(outcome);
+        }
+        seen.phase = Phase::Inside;
+        self.stub.remove_breakpoint(routine)?;
+        let before = self.cpu()?;
+        let bytes = u64::from(before.mode().bits() / 8);
+        let back = self.stub.memory(before.stack(), bytes as usize)?;
+        let back = back.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b));
+        self.stub.set_breakpoint(back)?;
+        if let Some(outcome) = self.wait(wants)? {
+            return Ok(outcome);
+        }
+        seen.phase = Phase::After;
+        self.stub.remove_breakpoint(back)?;
+        let after = self.cpu()?;
+        seen.changed = changed(&before, &after, bytes, lab);
+        seen.state = state::read(self, &after, lab)?;
+        Ok(self.wait(wants)?.unwrap_or(Outcome::Hangs))
+    }
+
+    /// The state of the CPU.
+    pub fn cpu(&mut self) -> io::Result<Cpu> {
+        let text = self.machine.command("info registers")?;
+        self.halted = text.contains("HLT=1");
+        let mut parser = Parser::new(true);
+        parser.add(format!("Trace 0: 0x0\n{text}\nTrace 0: 0x0\n").as_bytes());
+        match parser.next() {
+            Some(Entry::Instruction(cpu)) => Ok(*cpu),
+            _ => Err(io::Error::other(format!("no registers: {text}"))),
+        }
+    }
+
+    /// Lets the machine run. `None` if a breakpoint stops it, or how the boot ends.
+    fn wait(&mut self, wants: &Wants) -> io::Result<Option<Outcome>> {
+        let now = Clock::new(&self.machine);
+        let (mut said, mut changed) = (String::new(), now);
+        let (mut state, mut same, mut still) = (Cpu::default(), 0, now);
+        self.stub.run()?;
+        loop {
+            match self.stub.has_stopped(POLL) {
+                Ok(true) => return Ok(None),
+                Ok(false) => {}
+                Err(_) => return self.reset().map(Some), // QEMU has ended
+            }
+            let now = self.machine.debug_port() + &self.machine.serial();
+            if now.contains("This is the kernel") {
+                return Ok(Some(Outcome::Boots));
+            }
+            if let Wants::Shows(text) = wants
+                && let Ok(screen) = self.machine.screen()
+                && screen.to_string().contains(text)
+            {
+                return Ok(Some(Outcome::Shows));
+            }
+            if let Some(error) = error_line(&now) {
+                return Ok(Some(Outcome::Error(error)));
+            }
+            let logged = fs::metadata(&self.log).map_or(0, |about| about.len());
+            if now.len() > OUTPUT || logged > LOG {
+                return Ok(Some(Outcome::Floods));
+            }
+            let Ok(cpu) = self.cpu() else { continue }; // it is ending
+            if self.places.has(cpu.ip()) {
+                self.last = Some(cpu.ip());
+            }
+            if now != said {
+                (said, changed) = (now, Clock::new(&self.machine));
+                same = 0;
+            }
+            // Nothing of the loader waits for an interrupt, or jumps to itself.
+            let waits = self.halted && (cpu.rflags & RFLAGS_IF == 0 || self.places.has(cpu.ip()));
+            let stands = cpu == state && (waits || self.places.has(cpu.ip()));
+            if !stands {
+                (same, still) = (0, Clock::new(&self.machine));
+            }
+            same += 1;
+            let is_still = waits || still.elapsed(&self.machine) > STILL;
+            let hangs = changed.elapsed(&self.machine) > HANG
+                || self.started.elapsed(&self.machine) > LIMIT;
+            if (same >= SAME && is_still) || hangs {
+                return Ok(Some(Outcome::Hangs));
+            }
+            state = cpu;
+        }
+    }
+
+    /// Why QEMU has ended: the exception that led to the triple fault is in its log.
+    fn reset(&mut self) -> io::Result<Outcome> {
+        self.machine.wait_for_end(HANG)?;
+        let mut log = Vec::new();
+        File::open(&self.log)?.take(LOG).read_to_end(&mut log)?;
+        let mut parser = Parser::new(true);
+        parser.add(&log);
+        let mut chain: Vec<Exception> = Vec::new();
+        let mut first = None;
+        // The last entry is complete only because nothing follows it.
+        while let Some(entry) = parser.next().or_else(|| parser.take_last()) {
+            match entry {
+                Entry::Exception(exception) => {
+                    // Those that follow from one have its address.
+                    let from = |last: &Exception| last.cpu.rip == exception.cpu.rip;
+                    if !chain.last().is_some_and(from) {
+                        chain.clear();
+                    }
+                    chain.push(*exception);
+                }
+                Entry::TripleFault => first = chain.first().cloned(),
+                Entry::Instruction(_) => {}
+            }
+        }
+        let Some(first) = first else {
+            return Ok(Outcome::Reset(None));
+        };
+        self.last = Some(first.cpu.ip());
+        Ok(Outcome::Reset(Some(words::exception(&first))))
+    }
+}
+
+/// The registers that a routine did not keep. Its own stack pointer is past the return
+/// address of `bytes` bytes.
+fn changed(before: &Cpu, after: &Cpu, bytes: u64, lab: &Lab) -> Vec<(String, u64, u64)> {
+    let mut changed = Vec::new();
+    for name in &lab.keeps {
+        if let (Some(old), Some(new)) =
+            (state::register(before, name), state::register(after, name))
+            && old != new
+        {
+            changed.push((name.to_uppercase(), old, new));
+        }
+    }
+    let mask = u64::MAX >> (64 - bytes * 8);
+    let wanted = before.registers[RSP].wrapping_add(bytes) & mask;
+    let sp = after.registers[RSP] & mask;
+    if sp != wanted {
+        changed.push(("SP".into(), wanted, sp));
+    }
+    changed
+}

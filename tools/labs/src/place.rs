@@ -1,0 +1,58 @@
+//! Where in the sources an address of the loader is.
+
+use crate::lab::Lab;
+use crate::student;
+use siso_image::recorder::symbols::Symbols;
+use siso_image::tour::record::short;
+
+/// The places of a loader.
+pub struct Places<'elf> {
+    symbols: Symbols<'elf>,
+    file: String,
+    shown: String,
+}
+
+impl<'elf> Places<'elf> {
+    /// Reads the loader's ELF file. The lab's file is the student's.
+    pub fn new(elf: &'elf [u8], lab: &Lab) -> Result<Self, String> {
+        Ok(Places {
+            symbols: Symbols::read(elf)?,
+            file: lab.file.clone(),
+            shown: student::shown(lab),
+        })
+    }
+
+    /// Whether an address is in the loader's code.
+    pub fn has(&self, address: u64) -> bool {
+        self.symbols.has(address)
+    }
+
+    /// The address of a symbol.
+    pub fn address(&self, name: &str) -> Option<u64> {
+        self.symbols.address(name)
+    }
+
+    /// The file and the line of an address.
+    pub fn name(&self, address: u64) -> String {
+        match self.symbols.place(address) {
+            Some(place) => {
+                let file = short(&place.file);
+                let file = if file == self.file {
+                    &self.shown
+                } else {
+                    &file
+                };
+                format!("{file}:{}", place.line)
+            }
+            None => format!("address {address:#x}, where the loader has no code"),
+        }
+    }
+}
+
+/// The messages of the assembler or the linker about a copy of the tree, with the names
+/// that a student knows.
+pub fn renamed(message: &str, lab: &Lab, tree: &str) -> String {
+    message
+        .replace(&format!("{tree}/{}", lab.file), &student::shown(lab))
+        .replace(&format!("{tree}/"), "")
+}

@@ -1,0 +1,263 @@
+//! Files that a student should not write: the grader names what is wrong, and nothing of
+//! them runs without end, grows without end, or reads what is not the student's.
+
+mod common;
+
+use common::{grade, kernel};
+use siso_labs::lab::Lab;
+use siso_labs::student;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+fn a20() -> Lab {
+    Lab::named("a20").expect("there is such a lab")
+}
+
+/// The project's routine with these lines at its beginning.
+fn with(lines: &str) -> String {
+    let solution = a20().solution().expect("it can be read");
+    let (before, after) = solution.split_once("\na20_open:\n").expect("it is there");
+    format!("{before}\na20_open:\n{lines}\n{after}")
+}
+
+/// What the grader says against a file that is not booted.
+fn refusal(text: &str) -> String {
+    let report = grade(&a20(), text, None);
+    assert_eq!(report.points(), 0, "{report}");
+    report
+        .refused
+        .unwrap_or_else(|| panic!("it was booted: {text}"))
+}
+
+#[test]
+fn a_file_that_does_not_assemble() {
+    let said = refusal(&with("        mov     $1, %nosuch"));
+    let line = with("")
+        .lines()
+        .position(|line| line == "a20_open:")
+        .expect("it is there");
+    let place = format!("labs/a20/a20.s:{}: Error: bad register name", line + 2);
+    assert!(said.contains(&place), "'{place}' is not in {said}");
+}
+
+#[test]
+fn a_file_without_the_routine() {
+    let said = refusal("        .section .stage2, \"ax\"\n");
+    assert!(said.contains("undefined reference to `a20_open'"), "{said}");
+    assert!(!said.contains("/tmp"), "{said}");
+}
+
+#[test]
+fn files_of_the_machine_are_not_read() {
+    let secret = tempfile::NamedTempFile::new().expect("a file can be made");
+    fs::write(secret.path(), "the secret\n").expect("it can be written");
+    let path = secret.path().display();
+    for line in [
+        format!("        .incbin \"{path}\""),
+        format!("        .include \"{path}\""),
+        format!("        .macro m a\n        .inc\\a \"{path}\"\n        .endm\n        m lude"),
+    ] {
+        let said = refusal(&with(&line));
+        assert!(said.contains("is refused"), "{said}");
+        assert!(!said.contains("the secret"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_never_ends_to_assemble() {
+    for lines in [
+        "        .rept 0x7fffffff\n        .quad 1, 2, 3, 4, 5, 6, 7, 8\n        .endr",
+        "        .skip 0x7fffffffff, 1",
+        "        .rept 100000\n        .print \"a line of a file that talks without end, and more\"\n        .endr\n        mov $1, %nosuch",
+    ] {
+        let said = refusal(&with(lines));
+        assert!(said.len() < 100_000, "{} bytes", said.len());
+    }
+}
+
+/// The reason for which the first check fails.
+fn complaint(text: &str) -> String {
+    let report = grade(&a20(), text, None);
+    assert_eq!(report.points(), 0, "{report}");
+    let complaint = report.rows[0].complaint.clone();
+    complaint.expect("the first check fails").seen
+}
+
+#[test]
+fn code_that_never_ends() {
+    let said = complaint(&with("        cli\n.Lmine: jmp     .Lmine"));
+    assert!(
+        said.starts_with("the loader hangs, in `a20_open`, at labs/a20/a20.s:"),
+        "{said}"
+    );
+}
+
+#[test]
+fn code_that_prints_without_end() {
+    let said = complaint(&with(".Lmine: out     %al, $0xe9\n        jmp     .Lmine"));
+    assert!(
+        said.starts_with("the loader prints without end, in `a20_open`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn code_that_writes_over_the_loader() {
+    let lines = "        cld\n        xor     %ax, %ax\n        mov     %ax, %es\n\
+        \x20       mov     $0x7e00, %di\n        mov     $0x1000, %cx\n        rep stosw";
+    let said = complaint(&with(lines));
+    // What is left of it is not the same everywhere.
+    let ends = ["hangs", "resets the machine", "prints without end"];
+    assert!(ends.iter().any(|end| said.contains(end)), "{said}");
+}
+
+#[test]
+fn code_that_does_not_keep_registers() {
+    let said = complaint(&with("        mov     $0x1234, %bx"));
+    assert!(said.starts_with("EBX = 0x"), "{said}");
+    let said = complaint(&with(
+        "        pop     %ax\n        push    %ax\n        push    %ax",
+    ));
+    assert!(
+        said.contains("hangs") || said.contains("resets") || said.starts_with("SP"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_no_file_of_the_student() {
+    let labs = tempfile::tempdir().expect("a folder can be made");
+    let lab = a20();
+    let file = student::folder(labs.path(), &lab).join("a20.s");
+    let refused = || student::read(labs.path(), &lab).expect_err("it is refused");
+    assert!(refused().contains("make lab LAB=a20"));
+    fs::create_dir(labs.path().join("a20")).expect("a folder can be made");
+    symlink("/etc/passwd", &file).expect("a link can be made");
+    assert!(refused().contains("is not a file of its own"));
+    fs::remove_file(&file).expect("it can be removed");
+    let made = Command::new("mkfifo").arg(&file).status();
+    assert!(made.expect("there is mkfifo").success());
+    assert!(refused().contains("is not a file of its own"));
+    fs::remove_file(&file).expect("it can be removed");
+    fs::write(&file, vec![b'#'; 300_000]).expect("it can be written");
+    assert!(refused().contains("has 300000 bytes"));
+    fs::write(&file, [0xff]).expect("it can be written");
+    assert!(refused().contains("is not a text in UTF-8"));
+}
+
+/// The commands, as the Makefile calls them.
+#[test]
+fn the_commands() {
+    let labs = tempfile::tempdir().expect("a folder can be made");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_siso-labs"))
+            .args(arguments)
+            .arg("--folder")
+            .arg(labs.path())
+            .output()
+            .expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).expect("it says text");
+        (said, output.status.success())
+    };
+    let (said, good) = run(&["lab", "nosuch"]);
+    assert!(
+        !good && said.contains("there is no lab 'nosuch'; the labs are "),
+        "{said}"
+    );
+    let (said, good) = run(&["lab"]);
+    assert!(good && said.contains("Open the A20 gate"), "{said}");
+    let (said, good) = run(&["hint", "a20"]);
+    assert!(!good && said.contains("begin with make lab"), "{said}");
+
+    assert!(run(&["lab", "a20"]).1);
+    let file = labs.path().join("a20/a20.s");
+    let start = a20().start().expect("it can be read");
+    assert_eq!(fs::read_to_string(&file).expect("it was made"), start);
+    fs::write(&file, "mine\n").expect("it can be written");
+    let (said, good) = run(&["lab", "a20"]);
+    assert!(good && said.contains("is there already"), "{said}");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), "mine\n");
+
+    let first = run(&["hint", "a20"]).0;
+    let second = run(&["hint", "a20"]).0;
+    assert!(first.starts_with("hint 1 of ") && second.starts_with("hint 2 of "));
+    assert!(!first.contains("One look is not enough") && second.contains("One look"));
+
+    // A solution, and one that is not.
+    let kernel = kernel();
+    let kernel = kernel.to_str().expect("its path is UTF-8");
+    let (said, good) = run(&["grade", "a20", "--kernel", kernel, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+    assert!(!good && json["points"] == 0, "{said}");
+    assert!(
+        json["refused"]
+            .as_str()
+            .is_some_and(|said| said.contains("labs/a20/a20.s:1: "))
+    );
+    let solution = a20().solution().expect("it can be read");
+    fs::write(&file, solution).expect("it can be written");
+    let (said, good) = run(&["grade", "a20", "--kernel", kernel]);
+    assert!(
+        good && said.contains(" passed, 0 failed: 20 of 20 points"),
+        "{said}"
+    );
+    let (said, good) = run(&["grade", "--kernel", kernel]);
+    assert!(!good && said.contains("1 passed, "), "{said}");
+}
+
+/// A student's copy grades a start and a solution, and has no solution in it.
+#[test]
+fn the_students_copy() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let copy = folder.path().join("copy");
+    let made = Command::new(env!("CARGO_BIN_EXE_siso-labs"))
+        .arg("handout")
+        .arg(&copy)
+        .arg("--kernel")
+        .arg(kernel())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{said}");
+    for lab in Lab::all().expect("the labs can be read") {
+        assert!(!copy.join(&lab.file).exists(), "{}", lab.file);
+        assert!(
+            !copy
+                .join("docs/labs")
+                .join(&lab.name)
+                .join("wrong")
+                .exists()
+        );
+    }
+    let make = |arguments: &[&str]| {
+        let output = Command::new("make")
+            .args(arguments)
+            .current_dir(&copy)
+            .env_remove("MAKEFLAGS")
+            .output()
+            .expect("there is make");
+        let said = [output.stdout, output.stderr].concat();
+        (
+            String::from_utf8_lossy(&said).into_owned(),
+            output.status.success(),
+        )
+    };
+    let (said, good) = make(&["lab", "LAB=a20"]);
+    assert!(
+        good && said.contains("labs/a20/a20.s is yours to write"),
+        "{said}"
+    );
+    let (said, good) = make(&["grade", "LAB=a20"]);
+    assert!(
+        !good && said.contains("0 of 20 points") && said.contains("hangs"),
+        "{said}"
+    );
+    let solution = a20().solution().expect("it can be read");
+    fs::write(copy.join("labs/a20/a20.s"), solution).expect("it can be written");
+    let (said, good) = make(&["grade", "LAB=a20"]);
+    assert!(good && said.contains("20 of 20 points"), "{said}");
+    let (said, good) = make(&["hint", "LAB=a20"]);
+    assert!(good && said.contains("hint 1 of "), "{said}");
+}
