@@ -3,8 +3,10 @@
 
 use crate::tools::{binutil, path};
 use crate::{read, top};
+use siso_image::SECTOR;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Loader, Options};
+use siso_image::layout::STAGE1_BASE;
 use siso_image::manifest::Manifest;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -82,11 +84,13 @@ impl Built {
         let about = |error: String| format!("{}: {error}", kernel.display());
         let elf = fs::read(kernel).map_err(|error| about(error.to_string()))?;
         let parsed = Kernel::parse(&elf, false).map_err(|error| about(error.to_string()))?;
+        let in_stage1 = STAGE1_BASE..STAGE1_BASE + SECTOR as u64 - 4;
+        let checksum = self.address("STAGE2_CHECKSUM");
         let loader = Loader {
             bytes: &self.bytes,
-            stage2_checksum: self
-                .address("STAGE2_CHECKSUM")
-                .ok_or("the loader has no STAGE2_CHECKSUM")?,
+            stage2_checksum: checksum
+                .filter(|address| in_stage1.contains(address))
+                .ok_or("stage 1 has no place for the checksum of stage 2 any more")?,
         };
         let (manifest, options) = (Manifest::default(), Options::default());
         Image::with_loader(&loader, &parsed, &manifest, &options)

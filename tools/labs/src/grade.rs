@@ -208,8 +208,12 @@ fn judge(lab: &Lab, check: &Check, seen: &Seen, reference: &Seen) -> Option<Comp
     } else {
         "the loader"
     };
+    let stage = match seen.outcome {
+        Outcome::Boots => String::new(),
+        _ => format!(", {stage}"),
+    };
     complain(
-        format!("{who} {}, {stage}{place}", outcome(&seen.outcome)),
+        format!("{who} {}{stage}{place}", outcome(&seen.outcome)),
         wanted,
     )
 }

@@ -49,10 +49,18 @@ impl<'elf> Places<'elf> {
     }
 }
 
+/// The most lines of a message that are shown.
+const LINES: usize = 20;
+
 /// The messages of the assembler or the linker about a copy of the tree, with the names
 /// that a student knows.
 pub fn renamed(message: &str, lab: &Lab, tree: &str) -> String {
-    message
+    let message = message
         .replace(&format!("{tree}/{}", lab.file), &student::shown(lab))
-        .replace(&format!("{tree}/"), "")
+        .replace(&format!("{tree}/"), "");
+    let mut lines: Vec<&str> = message.lines().take(LINES + 1).collect();
+    if lines.len() > LINES {
+        lines[LINES] = "...";
+    }
+    lines.join("\n")
 }

@@ -15,9 +15,13 @@ const RFLAGS_CF: u64 = 1;
 const RFLAGS_DF: u64 = 1 << 10;
 
 /// Reads all items of a lab's state.
-pub fn read(guest: &mut Guest, cpu: &Cpu, lab: &Lab) -> io::Result<Vec<Vec<String>>> {
-    let item = |item: &String| read_one(guest, cpu, item);
-    lab.state.iter().map(item).collect()
+pub fn read(guest: &mut Guest, cpu: &Cpu, lab: &Lab) -> Vec<Vec<String>> {
+    // What cannot be read, because a pointer leads nowhere, is also something to compare.
+    let mut item = |item: &String| match read_one(guest, cpu, item) {
+        Err(error) => vec![error.to_string()],
+        Ok(lines) => lines,
+    };
+    lab.state.iter().map(&mut item).collect()
 }
 
 fn read_one(guest: &mut Guest, cpu: &Cpu, item: &str) -> io::Result<Vec<String>> {

@@ -84,6 +84,19 @@ fn complaint(text: &str) -> String {
     complaint.expect("the first check fails").seen
 }
 
+/// The image builder does not write outside of the loader.
+#[test]
+fn a_place_for_the_checksum_that_is_none() {
+    let read = Lab::named("read").expect("there is such a lab");
+    let text = read.solution().expect("it can be read").replace(
+        "stage2_checksum_end:",
+        "        .set stage2_checksum_end, 0x7fffffff",
+    );
+    let report = grade(&read, &text, None);
+    let said = report.refused.unwrap_or_default();
+    assert!(said.contains("no place for the checksum"), "{said}");
+}
+
 #[test]
 fn code_that_never_ends() {
     let said = complaint(&with("        cli\n.Lmine: jmp     .Lmine"));
