@@ -9,8 +9,10 @@ use std::thread;
 const OUTPUT: u64 = 64 << 20;
 const MESSAGES: u64 = 64 << 10;
 /// The limits of a tool that works on a file that a reader wrote: seconds, KiB of
-/// memory, and blocks of 512 bytes in a file. Not every system has all of them.
-const LIMITED: &str = "ulimit -t 20; ulimit -v 2097152; ulimit -f 131072; exec \"$0\" \"$@\"";
+/// memory, and blocks of 512 bytes in a file. Not every system has all of them,
+/// and some shells end where one cannot be set.
+const LIMITED: &str = "limit() { (ulimit \"$@\") 2>/dev/null && ulimit \"$@\"; }
+limit -t 20; limit -v 2097152; limit -f 131072; exec \"$0\" \"$@\"";
 
 /// Runs one of the tools and returns its output. On a host of another architecture,
 /// the tools for x86-64 have a prefix. A file that makes a tool run, grow, write or
