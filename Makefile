@@ -170,6 +170,11 @@ explain: setup $(if $(filter $(IMAGE),target/siso_os.img),image)  ## explain eac
 	    --artifact-dir $(CURDIR)/target/bin
 	@target/bin/siso-book explain $(IMAGE)
 
+# A program reads what comes out then.
+ifneq ($(JSON),)
+.SILENT: kernel
+endif
+
 lab: setup $(if $(LAB),kernel)   ## begin a lab, or list them: LAB=name
 	@$(build_labs)
 	@target/bin/siso-labs lab "$$LAB"

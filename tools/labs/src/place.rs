@@ -36,11 +36,10 @@ impl<'elf> Places<'elf> {
     pub fn name(&self, address: u64) -> String {
         match self.symbols.place(address) {
             Some(place) => {
-                let file = short(&place.file);
-                let file = if file == self.file {
-                    &self.shown
-                } else {
-                    &file
+                let is_theirs = place.file.ends_with(&format!("/{}", self.file));
+                let file = match is_theirs {
+                    true => self.shown.clone(),
+                    false => short(&place.file),
                 };
                 format!("{file}:{}", place.line)
             }
@@ -48,6 +47,22 @@ impl<'elf> Places<'elf> {
         }
     }
 }
+
+/// What some messages mean.
+const MEANINGS: [(&str, &str); 3] = [
+    (
+        "stage 1 reaches into the disk signature",
+        "stage 1 is too long: it must end before offset 0x1B8 of its sector",
+    ),
+    (
+        "cannot move location counter backwards",
+        "stage 1 is too long: it must end before offset 0x1B8 of its sector",
+    ),
+    (
+        "attempt to move .org backwards",
+        "there is more before an .org than its address leaves room for",
+    ),
+];
 
 /// The most lines of a message that are shown.
 const LINES: usize = 20;
@@ -58,7 +73,9 @@ pub fn renamed(message: &str, lab: &Lab, tree: &str) -> String {
     let message = message
         .replace(&format!("{tree}/{}", lab.file), &student::shown(lab))
         .replace(&format!("{tree}/"), "");
-    let mut lines: Vec<&str> = message.lines().take(LINES + 1).collect();
+    let meaning = MEANINGS.iter().find(|(said, _)| message.contains(said));
+    let mut lines: Vec<&str> = meaning.map(|(_, means)| *means).into_iter().collect();
+    lines.extend(message.lines().take(LINES + 1 - lines.len()));
     if lines.len() > LINES {
         lines[LINES] = "...";
     }

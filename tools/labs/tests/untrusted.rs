@@ -84,6 +84,19 @@ fn complaint(text: &str) -> String {
     complaint.expect("the first check fails").seen
 }
 
+/// The boot sector has room for a routine of some length.
+#[test]
+fn a_routine_that_is_too_long() {
+    let read = Lab::named("read").expect("there is such a lab");
+    let text = read.solution().expect("it can be read");
+    for bytes in [60, 200] {
+        let more = format!("\ndisk_read:\n        .skip {bytes}, 0x90\n");
+        let report = grade(&read, &text.replace("\ndisk_read:\n", &more), None);
+        let said = report.refused.unwrap_or_default();
+        assert!(said.starts_with("stage 1 is too long"), "{said}");
+    }
+}
+
 /// The image builder does not write outside of the loader.
 #[test]
 fn a_place_for_the_checksum_that_is_none() {
