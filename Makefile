@@ -183,7 +183,7 @@ hint: setup                     ## show the next hint of a lab: LAB=name
 	@$(build_labs)
 	@target/bin/siso-labs hint "$$LAB"
 
-grade: setup kernel             ## grade a lab, or all that were begun: LAB=name JSON=1
+grade: setup kernel             ## grade a lab, or all: LAB=name JSON=1
 	@$(build_labs)
 	@target/bin/siso-labs grade $(if $(JSON),--json) "$$LAB"
 

@@ -18,6 +18,20 @@ pub fn parse(line: &str) -> Option<&str> {
     line.trim().strip_prefix("{{#picture ")?.strip_suffix("}}")
 }
 
+/// What a picture shows, in words.
+pub fn description(name: &str, values: &Values) -> Result<String, String> {
+    let html = html(name, values)?;
+    let part = |tag: &str| {
+        html.split(&format!("<{tag} "))
+            .nth(1)?
+            .split_once('>')?
+            .1
+            .split_once('<')
+    };
+    let (text, _) = part("desc").ok_or_else(|| format!("the picture {name} has no description"))?;
+    Ok(text.into())
+}
+
 /// A picture, without blank lines, which would end the HTML.
 pub fn html(name: &str, values: &Values) -> Result<String, String> {
     let svg = match name {

@@ -6,6 +6,7 @@ use crate::quote::Quote;
 use crate::values::Values;
 use crate::{explain, glossary, picture, top, tour};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Replaces the marks in a book: mdBook sends a context and the book in one array.
 pub fn book(input: &str, values: &Values, sector0: &str) -> Result<String, String> {
@@ -86,6 +87,27 @@ pub fn page(
                 line
             };
             replaced += &linked;
+            replaced.push('\n');
+        }
+    }
+    Ok(replaced)
+}
+
+/// A chapter as Markdown without marks, for those who have no mdBook. Files of `hidden`
+/// are not quoted; of a picture, only the description stays.
+pub fn plain(text: &str, values: &Values, hidden: &BTreeSet<&str>) -> Result<String, String> {
+    let mut replaced = String::new();
+    for line in text.lines() {
+        if let Some(quote) = Quote::parse(line) {
+            if hidden.contains(quote.file.as_str()) {
+                replaced += &format!("*(Here the book quotes `{}`.)*\n", quote.file);
+            } else {
+                replaced += &format!("```text\n{}```\n", quote.text()?);
+            }
+        } else if let Some(name) = picture::parse(line) {
+            replaced += &format!("*(Picture: {})*\n", picture::description(name, values)?);
+        } else if tour::parse(line).is_none() && line.trim() != explain::MARK {
+            replaced += &values.fill(line)?;
             replaced.push('\n');
         }
     }

@@ -37,6 +37,14 @@ impl Quote {
         }
     }
 
+    /// The quoted lines as they are, without marks.
+    pub fn text(&self) -> Result<String, String> {
+        let source = Source::read(&self.file)?;
+        let lines = &source.lines[self.lines(&source)?];
+        let code = lines.iter().filter(|line| !line.is_mark());
+        Ok(code.map(|line| format!("{}\n", line.text)).collect())
+    }
+
     /// The quote as HTML, without a blank line, which would end the HTML.
     pub fn html(&self) -> Result<String, String> {
         let source = Source::read(&self.file)?;

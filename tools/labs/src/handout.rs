@@ -4,7 +4,8 @@
 
 use crate::bug;
 use crate::lab::{Kind, Lab};
-use siso_book::{loader, top};
+use siso_book::values::Values;
+use siso_book::{chapters, loader, preprocess, top};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -31,7 +32,7 @@ lab:    ## begin a lab, or list them: LAB=name
 hint:   ## show the next hint of a lab: LAB=name
 \t@bin/siso-labs hint \"$$LAB\"
 
-grade:  ## grade a lab, or all that were begun: LAB=name JSON=1
+grade:  ## grade a lab, or all: LAB=name JSON=1
 \t@bin/siso-labs grade --kernel bin/kernel $(if $(JSON),--json) \"$$LAB\"
 
 watch:  ## grade a lab after each save: LAB=name
@@ -46,7 +47,9 @@ grades what you wrote in `labs/a20`, as often as you like; `make hint LAB=a20` s
 
 You need make, QEMU and GNU binutils: on Debian or Ubuntu, `sudo apt-get install make qemu-system-x86 binutils`.
 
-`docs/labs` has the pages, `docs/book/src` the chapters that they name, `boot` the rest of the loader.
+`docs/labs` has the pages, `docs/book/src` the chapters that they name, `boot` the rest of the loader; the files that you write are objects
+there. `make watch LAB=a20` grades after each save. Begin with `hello`, `a20` and `gdt`; `make lab` lists the labs in the order of a boot. What
+the chapters say under \"Run it\" and \"Try\" needs the whole project, and so do `bug1` to `bug3`.
 ";
 
 /// Makes the copy in a folder that does not exist yet. Returns what was made, in a sentence.
@@ -75,6 +78,7 @@ pub fn make(to: &Path, kernel: &Path) -> Result<String, String> {
             fs::copy(entry.path(), to.join("docs").join(entry.file_name())).map_err(about)?;
         }
     }
+    chapters(to, kernel, &solutions)?;
     let boot = loader::copy(to)?;
     for file in &solutions {
         let source = to.join(file);
@@ -103,6 +107,18 @@ pub fn make(to: &Path, kernel: &Path) -> Result<String, String> {
         labs.len(),
         Vec::from_iter(solutions).join(", ")
     ))
+}
+
+/// Replaces the marks in the chapters, and leaves out what they quote of the solutions.
+fn chapters(to: &Path, kernel: &Path, solutions: &BTreeSet<&str>) -> Result<(), String> {
+    let values = Values::new(kernel)?;
+    for page in chapters::all()?.iter().filter(|page| page.is_chapter()) {
+        let text = preprocess::plain(&page.text, &values, solutions)
+            .map_err(|error| format!("{}: {error}", page.file))?;
+        let file = to.join(chapters::FOLDER).join(&page.file);
+        fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Copies a file, or a folder with all that is in it. Links become what they lead to.

@@ -257,6 +257,10 @@ fn the_students_copy() {
                 .exists()
         );
     }
+    let chapter = fs::read_to_string(copy.join("docs/book/src/05-memory.md"));
+    let chapter = chapter.expect("the chapter is there");
+    assert!(!chapter.contains("{{"), "{chapter}");
+    assert!(chapter.contains("(Here the book quotes `boot/a20.s`.)"));
     let make = |arguments: &[&str]| {
         let output = Command::new("make")
             .args(arguments)
