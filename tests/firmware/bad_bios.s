@@ -76,7 +76,7 @@ own_segment:
 
 # ---- Settings: set by name; the defaults are those of a good BIOS ---------
 
-        .globl  entry_cs, entry_dl, drive, lba_absent, lba_cf_only
+        .globl  entry_cs, entry_dl, entry_garbage, drive, lba_absent, lba_cf_only
         .globl  lba_bit_clear, lba_works, reads_fail, reads_good, reads_wrong
         .globl  sectors_max, sectors_4096, clobber, packet_changed
         .globl  geometry_none, stack_deep, interrupts_on, interrupts_off
@@ -91,6 +91,8 @@ own_segment:
         .globl  mutants, mutant_checksums, mutant_elf
 entry_cs:       .word   0       # CS when the image is entered
 entry_dl:       .word   0x80    # DL when the image is entered
+entry_garbage:  .word   0       # all other registers hold garbage then, DF is
+                                # set, and the stack is ours
 first_sector:   .word   0       # the sector of the image to load and enter
 key_before:     .word   0       # a key was pressed before the image is entered
 drive:          .word   0x80    # the drive number that the image answers to
@@ -165,6 +167,8 @@ reads:          .word   0       # so far, in this boot
 lba_reads:      .word   0
 column:         .word   0       # of `line`
 line:           .fill   64, 1, 0 # what the loader printed last, or its error
+                .fill   512, 1, 0
+entry_stack:                    # grows down from here
 wrong_gdt:      .word   0xffff, 0x5678, 0x1234
 packet:         .word   16, 1, 0x7c00, 0
                 .quad   0
@@ -309,10 +313,32 @@ again:  xor     %ax, %ax
         shl     $4, %cx
         sub     %cx, %bx
         mov     entry_dl, %dl
+        cmpw    $0, entry_garbage
+        jne     .Lstrange
         push    %ax
         push    %bx
         xor     %ax, %ax
         mov     %ax, %ds
+        lret
+.Lstrange:
+        mov     %cs, %cx
+        mov     %cx, %ss
+        mov     $entry_stack, %sp
+        push    %ax
+        push    %bx
+        mov     $GARBAGE, %eax
+        mov     %eax, %ebx
+        mov     %eax, %ecx
+        mov     %eax, %edx
+        mov     entry_dl, %dl
+        mov     %eax, %esi
+        mov     %eax, %edi
+        mov     %eax, %ebp
+        mov     %ax, %ds
+        mov     %ax, %es
+        mov     %ax, %fs
+        mov     %ax, %gs
+        std
         lret
 
 # Fills CX dwords from AX:0 on. Clobbers CX, DI, ES.

@@ -23,6 +23,11 @@ fn no_fault() {
 fn entry() {
     check_all(&[
         case("entry at 07C0:0000", &[("entry_cs", 0x7c0)], Boots),
+        case(
+            "entry with garbage in all registers, DF set",
+            &[("entry_garbage", 1)],
+            Boots,
+        ),
         case("DL is 3Ah, not the drive", &[("entry_dl", 0x3a)], Boots),
         case("DL is FFh, not the drive", &[("entry_dl", 0xff)], Boots),
         case("drive 81h", &[("entry_dl", 0x81), ("drive", 0x81)], Boots),
@@ -37,6 +42,51 @@ fn entry() {
             Error("E1 disk read"),
         ),
     ]);
+}
+
+/// What the boot info says about the machine.
+#[test]
+fn what_the_kernel_is_told() {
+    // Which method opened A20 last: none, the BIOS, the keyboard controller, port 92h.
+    const CLOSED: (&str, u32) = ("a20_closed", 1);
+    const NOT_BY_BIOS: (&str, u32) = ("a20_lies", 1);
+    const BUSY: [(&str, u32); 2] = [("trap_port", 0x64), ("trap_kind", 3)];
+    const NO_E820: (&str, u32) = ("e820_mode", 2);
+    for (settings, expected) in [
+        (
+            &[][..],
+            "drive 80, A20 method 0, memory source e820, flags 1",
+        ),
+        (
+            &[("entry_dl", 0x81), ("drive", 0x81)],
+            "drive 81, A20 method 0, memory source e820, flags 1",
+        ),
+        (
+            &[CLOSED],
+            "drive 80, A20 method 1, memory source e820, flags 1",
+        ),
+        (
+            &[CLOSED, NOT_BY_BIOS],
+            "drive 80, A20 method 2, memory source e820, flags 1",
+        ),
+        (
+            &[CLOSED, NOT_BY_BIOS, BUSY[0], BUSY[1]],
+            "drive 80, A20 method 3, memory source e820, flags 1",
+        ),
+        (
+            &[NO_E820],
+            "drive 80, A20 method 0, memory source e801, flags 1",
+        ),
+        (
+            &[NO_E820, ("e801_mode", 2)],
+            "drive 80, A20 method 0, memory source 88, flags 1",
+        ),
+    ] {
+        let bios = BadBios::new(settings);
+        let serial = check_kernel(expected, &bios, &Boots, "boot_info", &[]);
+        let line = format!("boot_info: {expected}\n");
+        assert!(serial.contains(&line), "{settings:?}: {serial}");
+    }
 }
 
 /// A boot manager loads the first sector of the partition, which is the start of

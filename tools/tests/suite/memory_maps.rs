@@ -6,7 +6,7 @@
 use crate::common::bad_bios::Expected::{Boots, Error};
 use crate::common::bad_bios::{BadBios, case, check, check_all, check_kernel};
 use crate::common::{Disk, Folder, LONG};
-use siso_image::layout::INFO_REGIONS;
+use siso_image::layout::{INFO_REGIONS, REGIONS_BIOS};
 use std::ops::Range;
 
 /// An entry of E820: address, length, type, attributes.
@@ -28,6 +28,15 @@ fn check_memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> 
     let serial = check(name, &bios, &Boots);
     let valid = valid_entries(entries, settings);
     let usable = usable_frames(&valid);
+    if entries.len() <= REGIONS_BIOS as usize {
+        let reported = format!("memory {} MiB", reported_mib(&valid));
+        let ignored = valid.iter().any(is_ignored);
+        assert!(
+            serial.lines().any(|line| line == reported),
+            "{name}: not {reported}: {serial}"
+        );
+        assert_eq!(serial.contains(" GiB ignored"), ignored, "{name}: {serial}");
+    }
     let regions: Vec<(Range<u64>, String)> = reported_regions(&serial).collect();
     assert!(!regions.is_empty(), "{serial}");
     for (frames, _) in regions.iter().filter(|(_, kind)| kind == "Usable") {
@@ -60,6 +69,21 @@ fn check_memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> 
         }
     }
     serial
+}
+
+/// What the loader says about the memory that the BIOS reports as usable.
+fn reported_mib(valid: &[Entry]) -> u64 {
+    let usable = valid.iter().filter(|entry| entry.2 == RAM).map(frames_of);
+    let frames = |range: Range<u64>| {
+        let end = SUPPORTED_END / 4096;
+        range.end.min(end).saturating_sub(range.start.min(end))
+    };
+    usable.map(frames).sum::<u64>() * 4096 / MIB
+}
+
+/// Whether usable memory ends above the memory that the loader supports.
+fn is_ignored(entry: &Entry) -> bool {
+    entry.2 == RAM && frames_of(entry).end > SUPPORTED_END / 4096
 }
 
 /// No memory below this address is usable for the kernel.

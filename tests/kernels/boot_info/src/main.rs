@@ -22,5 +22,9 @@ extern "C" fn _start(info: &'static BootInfo) -> ! {
         info.command_line(),
         core::str::from_utf8(info.ramdisk())
     ));
+    say(format_args!(
+        "boot_info: drive {:x}, A20 method {}, memory source {:x}, flags {}",
+        loader.boot_drive, loader.a20_method, loader.memory_source, loader.flags
+    ));
     support::report("boot_info")
 }
