@@ -47,6 +47,13 @@ fn check_memory_map(name: &str, entries: &[Entry], settings: &[(&str, u32)]) -> 
             );
         }
     }
+    // The first MiB is the BIOS's, with few exceptions.
+    let third = regions.iter().find(|(frames, _)| frames.contains(&2));
+    assert_eq!(
+        third.map(|(_, kind)| kind.as_str()),
+        Some("Reserved"),
+        "{name}: {serial}"
+    );
     if !serial.contains("memory map simplified") {
         let reported = |frame: &u64| regions.iter().any(|(frames, _)| frames.contains(frame));
         assert!(
@@ -429,6 +436,25 @@ fn older_memory_calls() {
             Error("E6 the BIOS reports no memory"),
         ),
     ]);
+}
+
+/// The machine has 128 MiB, of which the BIOS keeps 128 KiB. These calls leave out the
+/// first MiB, and AH=88h cannot report more than 64 MiB.
+#[test]
+fn older_memory_calls_report_all_memory() {
+    for (name, settings, mib) in [
+        ("E801", &[("e820_mode", 2)][..], 126),
+        (
+            "E801 in CX and DX",
+            &[("e820_mode", 2), ("e801_mode", 1)],
+            126,
+        ),
+        ("AH=88h", &[("e820_mode", 2), ("e801_mode", 2)], 63),
+    ] {
+        let serial = check(name, &BadBios::new(settings), &Boots);
+        let line = format!("memory {mib} MiB");
+        assert!(serial.lines().any(|said| said == line), "{name}: {serial}");
+    }
 }
 
 /// Incorrect results of E801 and AH=88h, as real BIOSes return them, in a machine
