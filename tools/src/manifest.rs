@@ -97,7 +97,7 @@ impl Manifest {
     }
 
     /// Reads the keys in `[package.metadata]`.
-    fn of(metadata: &Value) -> Result<Manifest, String> {
+    pub fn of(metadata: &Value) -> Result<Manifest, String> {
         let mut manifest = Manifest::default();
         for table in ["bootloader", "bootimage", "siso-image"] {
             let keys = match metadata.get(table) {

@@ -5,6 +5,7 @@
 //! limit, from a seeded generator.
 
 use crate::common::bad_bios::BadBios;
+use crate::common::kernel_rules::{assert_follows_rules, assert_one_line};
 use crate::common::looping::{BOOTS, NO_HANG, Outcomes, full, run};
 use crate::common::{Disk, Folder, Random, field, kernel, kernel_that_resets, plain, row};
 use siso_image::elf::Kernel;
@@ -13,7 +14,8 @@ use siso_image::layout::*;
 use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
 use siso_image::{SECTOR, checksum};
-use std::fs;
+use std::path::Path;
+use std::{env, fs};
 
 /// The address of the last segment, before mutation.
 const LAST_SEGMENT: u64 = 0x20_2000;
@@ -135,11 +137,15 @@ fn the_image_builder() {
     let originals = names.map(|name| fs::read(kernel(name)).expect("the kernel can be read"));
     let mut random = Random(0xe1f);
     let (mut refused, mut built) = (0, 0);
+    let seeds = env::var_os("SISO_SEEDS"); // for tools/fuzz
     for n in 0..20_000 {
         let mut file = originals[n % originals.len()].clone();
         mutate(&mut file, &mut random);
         if names[n % names.len()] == "pie" {
             mutate_relocations(&mut file, &mut random);
+        }
+        if let Some(folder) = seeds.as_ref().filter(|_| n % 50 == 0) {
+            fs::write(Path::new(folder).join(n.to_string()), &file).expect("a seed is written");
         }
         match Kernel::parse(&file, false) {
             Err(error) => {
@@ -173,40 +179,6 @@ fn the_image_builder() {
         refused > 10_000 && built > 100,
         "{refused} refused, {built} built"
     );
-}
-
-fn assert_one_line(said: &str) {
-    assert!(!said.is_empty() && said.lines().count() == 1, "{said}");
-}
-
-/// Checks the rules of docs/protocol.md, independently of the builder.
-fn assert_follows_rules(kernel: &Kernel) {
-    let mut pages = std::collections::HashMap::<u64, u32>::new();
-    let mut end = u128::from(ONE_MIB);
-    let mut entry = false;
-    for segment in &kernel.segments {
-        let header = &segment.header;
-        let (first, size) = (u128::from(header.vaddr), u128::from(header.memsz));
-        assert!(first >= end && size > 0 && size <= 1 << 31, "{header:x?}");
-        end = first + size;
-        let lower = end <= 1 << 47;
-        let upper = first >= (1 << 64) - (1 << 47) && end <= 1 << 64;
-        assert!(lower || upper, "{header:x?}");
-        assert_eq!(segment.bytes.len() as u64, header.filesz);
-        // Only the first and the last page can be shared.
-        for page in [header.vaddr / 4096, ((end - 1) / 4096) as u64] {
-            let rights = pages.entry(page).or_default();
-            *rights |= header.flags & 3;
-            assert_ne!(*rights, 3, "{header:x?}");
-        }
-        entry |= header.flags & 1 != 0
-            && u128::from(kernel.entry) >= first
-            && u128::from(kernel.entry) < first + u128::from(header.filesz);
-    }
-    assert!(entry);
-    let (reduced, _) = kernel.reduced(&[]);
-    let again = Kernel::parse(&reduced, false).expect("the reduced kernel is valid");
-    assert_eq!(again.reduced(&[]).0, reduced);
 }
 
 /// The memory map that the BIOS reports to stage 2: first address, end

@@ -7,6 +7,7 @@
 pub mod bad_bios;
 pub mod bochs;
 pub mod browser;
+pub mod kernel_rules;
 pub mod looping;
 pub mod pages;
 pub mod runner;
