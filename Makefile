@@ -16,6 +16,8 @@ QEMU    ?= qemu-system-x86_64
 ISO     ?= target/siso_os.iso
 GDB     ?= gdb
 PEERS   ?=
+SAMPLE  ?=
+SEED    ?=
 BIOS    ?=
 DOCS    ?=
 LAB     ?=
@@ -57,11 +59,11 @@ build_labs = tools/host-cargo build --package siso-labs --quiet -Z unstable-opti
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new install test coverage faults lint debug gdb disasm size bench tour screenshot book site explain lab hint grade watch handout doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test coverage mutants fuzz faults lint debug gdb disasm size bench tour screenshot book site explain lab hint grade watch handout doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
 run tour screenshot grade watch: needs := run
-test faults coverage: needs := run test
+test faults coverage mutants: needs := run test
 debug:          needs := run debug
 iso:            needs := iso
 bench:          needs := run
@@ -102,6 +104,14 @@ test: setup lint kernels        ## run all tests: boot every kernel and check it
 coverage: setup kernels         ## run the loader's tests, show what they leave out
 	$(build_coverage)
 	target/bin/coverage tools/host-cargo test --test suite -- --include-ignored $(threads) $(skip)
+
+mutants: setup kernels          ## change the loader, see which test notices: SAMPLE=300
+	tools/host-cargo build -p bench --bin mutants \
+	    -Z unstable-options --artifact-dir $(CURDIR)/target/bin
+	target/bin/mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+
+fuzz: setup                     ## feed random input to the image builder (needs cargo-fuzz)
+	@tools/fuzz/run
 
 faults: setup kernels           ## run the fault tests at full length: FAULTS="groups"
 	@tools/faults --include-ignored $(threads) $(skip)
@@ -217,6 +227,7 @@ help:                           ## show this help
 	@echo "  MANIFEST=Cargo.toml      read the kernel's stack size and addresses from there"
 	@echo "  QEMU=program             the QEMU to run"
 	@echo "  QEMU_FLAGS=\"flags\"       more arguments for QEMU"
+	@echo "  SAMPLE=count SEED=number how many mutants to try, and which"
 	@echo "  LAB=name                 the lab"
 	@echo "  TIMEOUT=seconds          the time limit of a run without a display"
 

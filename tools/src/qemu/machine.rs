@@ -203,6 +203,11 @@ impl Machine {
         Some(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
     }
 
+    /// The number of QEMU's process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether QEMU has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

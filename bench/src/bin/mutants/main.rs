@@ -1,0 +1,317 @@
+//! Changes one instruction of the loader at a time, and looks whether a test of the
+//! suite notices.
+//!
+//! The change is made in the assembled bytes; the checksums are made anew, so that
+//! the loader does not refuse itself. First each boot of the tests is repeated with
+//! the mutants, from a snapshot ([`guest`]): a kernel that does not pass, or an error
+//! that is not as expected, is what the test would have failed for. What survives that
+//! meets the tests themselves ([`suite`]).
+
+mod boots;
+mod guest;
+mod mutate;
+mod report;
+mod results;
+mod suite;
+
+use bench::points::{self, Sources};
+use bench::tools;
+use boots::Boot;
+use clap::{Arg, value_parser};
+use guest::{Change, Guest};
+use mutate::Mutant;
+use results::{Results, Verdict};
+use siso_image::LOADER;
+use siso_image::qemu::Scratch;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+use suite::{Suite, Test};
+
+/// How much longer than without a mutant a test may take. It may wait for a message
+/// that does not come.
+const FACTOR: u32 = 3;
+const MORE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let number = |name: &'static str, default: &'static str, help: &'static str| {
+        let arg = Arg::new(name).long(name).default_value(default).help(help);
+        arg.value_parser(value_parser!(usize))
+    };
+    let matches = clap::Command::new("mutants")
+        .about("Changes the loader and looks whether the tests notice")
+        .arg(number("sample", "0", "How many mutants to try; 0: all"))
+        .arg(number("seed", "1", "Chooses the sample"))
+        .arg(
+            Arg::new("until")
+                .long("until")
+                .default_value("tests")
+                .value_parser(["record", "boots", "tests"])
+                .help("The last step: record boots, repeat them, run tests"),
+        )
+        .arg(
+            Arg::new("tests")
+                .long("tests")
+                .default_value("")
+                .help("Only these tests: how their names begin, with commas"),
+        )
+        .arg(
+            Arg::new("files")
+                .long("files")
+                .default_value("")
+                .help("Only mutants of these files: how their names begin, with commas"),
+        )
+        .arg(Arg::new("record").long("record").hide(true))
+        .arg(
+            Arg::new("qemu")
+                .hide(true)
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true),
+        )
+        .get_matches();
+    let outcome = match matches.get_one::<String>("record") {
+        Some(folder) => {
+            let arguments = matches.get_many("qemu").into_iter().flatten().cloned();
+            boots::record(Path::new(folder), &arguments.collect::<Vec<_>>()).map(|()| true)
+        }
+        None => {
+            let get = |name| *matches.get_one::<usize>(name).expect("there is a default");
+            let until = matches.get_one::<String>("until").expect("a default");
+            let tests = matches.get_one::<String>("tests").expect("a default");
+            let files = matches.get_one::<String>("files").expect("a default");
+            run(get("sample"), get("seed"), [tests, files], until)
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("mutants: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tries the mutants; false if the table of survivors in docs/testing.md is wrong.
+fn run(sample: usize, seed: usize, [tests, files]: [&str; 2], until: &str) -> Result<bool, String> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("bench/ has a parent folder");
+    let scratch = Scratch::new().map_err(|error| error.to_string())?;
+    let points = points::all(&top.join("boot"), scratch.path())?;
+    let sources = Sources::read(&top.join("boot"), &points)?;
+    let suite = Suite::build(top)?;
+    let program = scratch.path().join("suite");
+    suite.write(&program, 0, &[])?;
+
+    // What was found out about one loader says nothing about another.
+    let folder = top
+        .join("target/mutants")
+        .join(sum_of_loader(scratch.path())?);
+    let recordings = folder.join(format!("{:08x}", suite.sum()));
+    let failed = |error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(&recordings).map_err(failed)?;
+    boots::wrapper(&recordings, &points)?;
+    let mut wanted = Vec::new();
+    let names = suite.names(&program)?;
+    let is_one = |name: &str, starts: &str| starts.split(',').any(|start| name.starts_with(start));
+    for name in names.iter().filter(|name| is_one(name, tests)) {
+        wanted.push(suite.record(name, &program, &points, &recordings)?);
+    }
+
+    if until == "record" {
+        return Ok(true);
+    }
+    let all: Vec<Mutant> = points.iter().flat_map(mutate::mutants).collect();
+    let mut mutants = choose(all.iter().collect(), sample, seed as u64);
+    mutants.retain(|mutant| is_one(&mutant.point.file, files));
+    let mut tests = wanted;
+    eprintln!("mutants: trying {} of {}", mutants.len(), all.len());
+    let mut results = Results::open(&folder.join("results")).map_err(failed)?;
+    let usable = repeat_boots(&tests, &mutants, &mut results)
+        .map_err(|error| format!("repeating boots: {error}"))?;
+    if until == "tests" {
+        run_tests(
+            &mut tests,
+            &usable,
+            &mutants,
+            &mut results,
+            &suite,
+            &program,
+        )?;
+    }
+    let docs = tools::read(&top.join("docs/testing.md"))?;
+    let docs = String::from_utf8_lossy(&docs);
+    Ok(report::print(&mutants, &all, &results, &sources, &docs))
+}
+
+fn sum_of_loader(folder: &Path) -> Result<String, String> {
+    let file = folder.join("loader");
+    tools::write(&file, LOADER)?;
+    let sum = tools::run(Command::new("sha256sum").arg(&file))?;
+    Ok(sum.split(' ').next().unwrap_or_default().into())
+}
+
+/// Repeats the boots of the tests with each mutant that no boot before has noticed.
+/// Returns the names of the boots that can be repeated.
+fn repeat_boots(
+    tests: &[Test],
+    mutants: &[&Mutant],
+    results: &mut Results,
+) -> Result<BTreeSet<String>, String> {
+    let mut boots: Vec<(&Test, &Boot)> = Vec::new();
+    let mut names = BTreeSet::new();
+    for test in tests {
+        for boot in &test.recorded.boots {
+            if names.insert(&boot.name) {
+                boots.push((test, boot));
+            }
+        }
+    }
+    // The shortest first.
+    boots.sort_by_key(|(test, _)| test.time / test.recorded.boots.len() as u32);
+    let mut usable = BTreeSet::new();
+    for (n, (_, boot)) in boots.iter().enumerate() {
+        let open: Vec<&Mutant> = mutants
+            .iter()
+            .copied()
+            .filter(|mutant| boot.reaches.contains(&mutant.point.address))
+            .filter(|mutant| results.killer(mutant).is_none())
+            .filter(|mutant| !results.passed(mutant, &boot.name))
+            .collect();
+        if boot.unusable.exists() {
+            continue;
+        }
+        usable.insert(boot.name.clone());
+        if open.is_empty() {
+            continue;
+        }
+        let (all, name) = (boots.len(), &boot.name);
+        eprintln!("mutants: boot {n} of {all}, {name}: {} mutants", open.len());
+        let failed = |error: std::io::Error| format!("{name}: {error}");
+        let Ok(Some(mut guest)) = Guest::start(boot) else {
+            eprintln!("mutants: {name} cannot be repeated");
+            usable.remove(name);
+            tools::write(&boot.unusable, b"")?;
+            continue;
+        };
+        for mutant in open {
+            let mut change = guest.change(mutant.point.address, &mutant.bytes);
+            if !matches!(change, Ok(Change::None | Change::Text)) && !guest.is_good() {
+                // Was it the mutant, or the guest? A new one tells.
+                guest = start(boot)?;
+                change = guest.change(mutant.point.address, &mutant.bytes);
+                if !guest.is_good() {
+                    guest = start(boot)?;
+                }
+            }
+            // It may have ended even QEMU.
+            let change = change.unwrap_or(Change::End);
+            let verdict = match change {
+                Change::End => Verdict::Killed,
+                Change::Text => Verdict::Differs,
+                Change::None => Verdict::Passed,
+            };
+            results.note(mutant, verdict, &boot.name).map_err(failed)?;
+        }
+    }
+    Ok(usable)
+}
+
+/// Starts a guest that could be started before.
+fn start(boot: &Boot) -> Result<Guest, String> {
+    let guest = Guest::start(boot).map_err(|error| format!("{}: {error}", boot.name))?;
+    guest.ok_or_else(|| format!("{} cannot be repeated any more", boot.name))
+}
+
+/// Whether a test fails with a mutant.
+fn fails(mutant: &Mutant, test: &Test, suite: &Suite, program: &Path) -> Result<bool, String> {
+    suite.write(program, mutant.point.offset(), &mutant.bytes)?;
+    let limit = test.time * FACTOR + MORE;
+    Ok(!suite.passes(&test.name, program, limit, None)?)
+}
+
+/// Runs the tests with each mutant that no boot has noticed, as far as they look at
+/// more than how a boot ends.
+fn run_tests(
+    tests: &mut [Test],
+    usable: &BTreeSet<String>,
+    mutants: &[&Mutant],
+    results: &mut Results,
+    suite: &Suite,
+    program: &Path,
+) -> Result<(), String> {
+    // A changed test may notice more.
+    let name = |test: &Test| format!("{}@{:08x}", test.name, suite.sum());
+    tests.sort_by_key(|test| test.time);
+    let mut order: Vec<&Test> = tests.iter().collect();
+    for mutant in mutants {
+        if results.killer(mutant).is_some() {
+            continue;
+        }
+        // Where the text differs, only the test knows whether it looks at that.
+        let differs = |test: &Test| {
+            let mut boots = test.recorded.boots.iter();
+            boots.any(|boot| results.differs(mutant, &boot.name))
+        };
+        let is_open = |test: &Test| {
+            let mut boots = test.recorded.boots.iter();
+            let was_repeated = test.recorded.complete
+                && boots.all(|boot| boot.has_exit() && usable.contains(&boot.name));
+            test.recorded.reaches.contains(&mutant.point.address)
+                && !results.passed(mutant, &name(test))
+                && (!was_repeated || differs(test))
+        };
+        let (first, then): (Vec<&Test>, Vec<&Test>) = order
+            .iter()
+            .filter(|test| is_open(test))
+            .partition(|test| differs(test));
+        for test in first.into_iter().chain(then) {
+            let verdict = match fails(mutant, test, suite, program)? {
+                true => Verdict::Killed,
+                false => Verdict::Passed,
+            };
+            results
+                .note(mutant, verdict, &name(test))
+                .map_err(|error| format!("{}: {error}", test.name))?;
+            if verdict == Verdict::Killed {
+                // It may notice the next mutant, too.
+                let at = order.iter().position(|other| other.name == test.name);
+                order[..=at.expect("it is one of them")].rotate_right(1);
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A sample, the same for the same seed (Knuth's linear congruential generator); a
+/// larger one includes it.
+fn choose<T>(mut mutants: Vec<T>, sample: usize, mut seed: u64) -> Vec<T> {
+    while sample > 0 && mutants.len() > sample {
+        seed = seed
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        let at = (seed >> 33) as usize % mutants.len();
+        mutants.remove(at);
+    }
+    mutants
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    #[test]
+    fn samples() {
+        let all: Vec<usize> = (0..1000).collect();
+        assert_eq!(choose(all.clone(), 0, 1), all);
+        let (small, large) = (choose(all.clone(), 30, 1), choose(all.clone(), 60, 1));
+        assert_eq!([small.len(), large.len()], [30, 60]);
+        assert!(small.iter().all(|n| large.contains(n)));
+        assert_ne!(choose(all, 30, 2), small);
+    }
+}
