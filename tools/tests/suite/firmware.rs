@@ -93,10 +93,12 @@ fn what_the_kernel_is_told() {
 /// stage 2.
 #[test]
 fn entry_through_the_partition() {
-    let bios = BadBios::new(&[("first_sector", 1)]);
-    let (disk, folder) = (Disk::of("seed"), Folder::new());
-    let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
-    wait_for_row(&mut machine, "boot the disk, not the partition");
+    for clobber in [0, 1] {
+        let bios = BadBios::new(&[("first_sector", 1), ("clobber", clobber)]);
+        let (disk, folder) = (Disk::of("seed"), Folder::new());
+        let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
+        wait_for_row(&mut machine, "boot the disk, not the partition");
+    }
 }
 
 #[test]
