@@ -106,9 +106,11 @@ impl Manifest {
                 Some(_) => return Err(format!("[package.metadata] {table}: must be a table")),
             };
             for (key, value) in keys {
-                manifest
-                    .set(table, key, value)
-                    .map_err(|problem| format!("[package.metadata.{table}] {key}: {problem}"))?;
+                manifest.set(table, key, value).map_err(|problem| {
+                    // A key in quotes may have a line break.
+                    let key = key.escape_debug();
+                    format!("[package.metadata.{table}] {key}: {problem}")
+                })?;
             }
         }
         Ok(manifest)

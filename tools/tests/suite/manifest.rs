@@ -34,6 +34,10 @@ fn impossible_address_spaces() {
             "[package.metadata.bootloader] stack: unknown key",
         ),
         (
+            "\"two\\nlines\" = 1",
+            "[package.metadata.bootloader] two\\nlines: unknown key\n",
+        ),
+        (
             "boot-info-address = \"0x10000000800\"",
             "is not a multiple of 0x1000",
         ),
