@@ -13,11 +13,19 @@ use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
 use siso_image::manifest::Manifest;
 
+/// The last byte of `e_ident`.
+const PADDING: usize = 15;
+
 fuzz_target!(|file: &[u8]| {
     match Kernel::parse(file, false) {
         Err(error) => assert_one_line(&error.to_string()),
         Ok(kernel) => {
             assert_follows_rules(&kernel);
+            // An image costs as much time as fifty kernels. A byte without a meaning,
+            // which is 0 in the seeds, chooses.
+            if file[PADDING] == 0 {
+                return;
+            }
             match Image::new(&kernel, &Manifest::default(), &Options::default()) {
                 Err(error) => assert_one_line(&error.to_string()),
                 Ok(image) => assert!(image.used_sectors * SECTOR <= image.bytes.len()),
