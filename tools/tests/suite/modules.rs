@@ -5,7 +5,7 @@ use crate::common::{Disk, LONG, Random, fails, field, kernel, passes_with, top};
 use siso_image::SECTOR;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
-use siso_image::layout::KERNEL_SECTOR;
+use siso_image::layout::{CHUNK_SECTORS, ELF_SECTORS, KERNEL_SECTOR, KERNEL_SECTORS};
 use siso_image::manifest::Manifest;
 use siso_image::new;
 use std::fs;
@@ -88,10 +88,18 @@ fn damage() {
     let ramdisk = good[first..]
         .windows(9)
         .position(|nine| nine == b"the first");
+    let segments = field(&good, KERNEL_SECTOR) + field(&good, ELF_SECTORS);
+    let end = field(&good, KERNEL_SECTOR) + field(&good, KERNEL_SECTORS);
+    let chunk_sectors = CHUNK_SECTORS as usize;
     for at in [command_line, ramdisk, ramdisk.map(|at| at + 199_999)] {
         let mut bad = good.clone();
-        bad[first + at.expect("the module is stored unchanged")] ^= 0x20;
-        fails(&Disk::new(&bad), &[], "E8 wrong data on the disk: sectors ");
+        let at = first + at.expect("the module is stored unchanged");
+        bad[at] ^= 0x20;
+        let chunk = (at / SECTOR - segments) / chunk_sectors;
+        let from = segments + chunk * chunk_sectors;
+        let last = end.min(from + chunk_sectors) - 1;
+        let sentence = format!("E8 wrong data on the disk: sectors {from}-{last}");
+        fails(&Disk::new(&bad), &[], &sentence);
     }
 }
 

@@ -247,7 +247,7 @@ fn run_tests(
     // A changed test may notice more.
     let name = |test: &Test| format!("{}@{:08x}", test.name, suite.sum());
     tests.sort_by_key(|test| test.time);
-    let mut order: Vec<&Test> = tests.iter().collect();
+    let mut order: Vec<&Test> = tests.iter().filter(|test| test.can_have_mutant()).collect();
     for mutant in mutants {
         if results.killer(mutant).is_some() {
             continue;

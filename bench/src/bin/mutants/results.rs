@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// What is known of a mutant.
 #[derive(Default)]
-pub struct Result {
+pub struct Known {
     /// The test or boot that noticed it.
     pub killer: Option<String>,
     /// Those that did not.
@@ -29,7 +29,7 @@ pub enum Verdict {
 /// What is known of all mutants of a loader.
 pub struct Results {
     file: File,
-    all: BTreeMap<String, Result>,
+    all: BTreeMap<String, Known>,
 }
 
 fn key(mutant: &Mutant) -> String {
@@ -44,7 +44,7 @@ impl Results {
             .append(true)
             .create(true)
             .open(path)?;
-        let mut all: BTreeMap<String, Result> = BTreeMap::new();
+        let mut all: BTreeMap<String, Known> = BTreeMap::new();
         for line in BufReader::new(&file).lines() {
             let line = line?;
             let [key, outcome, by] = line.split('|').collect::<Vec<_>>()[..] else {
@@ -91,7 +91,7 @@ impl Results {
     }
 }
 
-impl Result {
+impl Known {
     fn note(&mut self, verdict: Verdict, by: &str) {
         match verdict {
             Verdict::Killed => self.killer = Some(by.into()),
