@@ -6,7 +6,8 @@ use crate::common::{
 };
 use siso_image::elf::Kernel;
 use siso_image::layout::{PAGE_BYTES, SWITCH_PAGE};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 #[test]
 fn higher_half_with_physical_addresses() {
@@ -120,7 +121,45 @@ fn segments_in_any_physical_order() {
         ],
     ];
     for segments in segments {
-        starts(&kernel_that_resets(&segments), &["-m", "3G"]);
+        stand_at(&segments, &segments.map(|segment| segment.2));
+    }
+}
+
+/// Segments that cannot have their physical addresses go to the lowest 2 MiB, at
+/// their virtual distance: they would overlap, or they share a page and are not in
+/// the same frame.
+#[test]
+fn segments_that_cannot_have_their_addresses() {
+    let (first, other) = (0x4800_0000, 0x7800_0800);
+    let overlap = [(5, 0x40_0000, first, 0x400), (6, 0x40_2000, first, 0x1000)];
+    stand_at(&overlap, &[0x20_0000, 0x20_2000]);
+    let overlap = [
+        (5, 0x40_0000, first + 0x1000, 0x400),
+        (6, 0x40_2000, first, 0x2000),
+    ];
+    stand_at(&overlap, &[0x20_0000, 0x20_2000]);
+    let shared = [(5, 0x40_0000, first, 0x400), (4, 0x40_0800, other, 0x400)];
+    stand_at(&shared, &[0x20_0000, 0x20_0800]);
+}
+
+/// Asserts that the loader starts a kernel with these segments, and where they are.
+fn stand_at(segments: &[(u32, u64, u64, u64)], places: &[u64]) {
+    let kernel = kernel_that_resets(segments);
+    let kernel = Kernel::parse(&kernel, false).expect("the kernel is valid");
+    let disk = Disk::new(&plain(&kernel).bytes);
+    // After its reset, QEMU does not exit.
+    let mut machine = disk.boot(&["-m", "3G", "-no-shutdown"]);
+    let start = Instant::now();
+    while machine.run_state().expect("QEMU answers") != "shutdown" {
+        assert!(start.elapsed() < LONG, "{}", machine.serial());
+        sleep(Duration::from_millis(20));
+    }
+    let serial = machine.serial();
+    assert!(serial.contains("long mode, entry"), "{serial}");
+    for (segment, place) in segments.iter().zip(places) {
+        let bytes = machine.memory(*place, 0x400).expect("QEMU shows memory");
+        let is_there = bytes == [0x0f, 0x0b].repeat(0x200);
+        assert!(is_there, "{segment:x?} is not at {place:x}: {serial}");
     }
 }
 
