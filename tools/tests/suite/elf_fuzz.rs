@@ -364,18 +364,57 @@ fn put(headers: &mut [u8], at: usize, value: u64, bytes: usize) {
 #[test]
 fn stage_2_and_rare_headers() {
     // Offsets in the ELF header, and in a program header.
+    const KIND: usize = 16;
+    const MACHINE: usize = 18;
     const ENTRY: usize = 24;
     const COUNT: usize = 56;
     const TYPE: usize = EHDR;
+    const FLAGS: usize = EHDR + 4;
     const OFFSET: usize = EHDR + 8;
     const VADDR: usize = EHDR + 16;
     const PADDR: usize = EHDR + 24;
     const FILE_BYTES: usize = EHDR + 32;
+    const BYTES: usize = EHDR + 40;
     const PT_TLS: u64 = 7;
     let bad = "E10 a kernel segment cannot be loaded";
     let no_elf = "E9 the kernel is not an x86-64 ELF executable";
     type Change = fn(&mut [u8]);
-    let cases: [(&str, Change, &str); 6] = [
+    let cases: [(&str, Change, &str); 11] = [
+        (
+            "a shared object",
+            |headers| put(headers, KIND, 3, 2),
+            no_elf,
+        ),
+        (
+            "a program for another processor",
+            |headers| put(headers, MACHINE, 3, 2),
+            no_elf,
+        ),
+        (
+            "a segment that is not right after the one before",
+            |headers| put(headers, OFFSET + PHDR, 9 * SECTOR as u64, 8),
+            bad,
+        ),
+        (
+            "a segment that goes on at address 0",
+            |headers| put(headers, VADDR + 2 * PHDR, 0u64.wrapping_sub(0x1000), 8),
+            bad,
+        ),
+        (
+            "two pages that a segment shares with one before and one after it",
+            |headers| {
+                for (n, flags) in [6, 4, 5].into_iter().enumerate() {
+                    put(headers, FLAGS + n * PHDR, flags, 4);
+                }
+                for (n, address) in [(1, 0x20_0800), (2, 0x20_1800)] {
+                    put(headers, VADDR + n * PHDR, address, 8);
+                    put(headers, PADDR + n * PHDR, address, 8);
+                }
+                put(headers, BYTES + PHDR, 0x1000, 8);
+                put(headers, ENTRY, 0x20_1800, 8);
+            },
+            BOOTS,
+        ),
         (
             "more program headers than the sectors hold",
             |headers| put(headers, COUNT, 9, 2),
