@@ -103,10 +103,14 @@ fn debug_data_is_not_stored() {
 }
 
 /// Physical addresses that are far apart, or descend while the virtual addresses
-/// ascend.
+/// ascend, or are in one frame.
 #[test]
 fn segments_in_any_physical_order() {
-    let segments: [[(u32, u64, u64, u64); 2]; 3] = [
+    let segments: [[(u32, u64, u64, u64); 2]; 4] = [
+        [
+            (5, 0x40_0000, 0x4800_0000, 0x400),
+            (4, 0x40_0800, 0x4800_0800, 0x400),
+        ],
         [
             (5, 0x20_0000, 0x7800_0000, 0x400),
             (6, 0x40_0000, 0x4800_0000, 0x2000),

@@ -15,6 +15,13 @@ extern "C" fn _start(info: &'static BootInfo) -> ! {
     let regions = info.regions();
     assert!(regions.is_sorted_by_key(|region| region.start_frame));
     assert!(regions.iter().any(|region| region.kind == Kind::KERNEL));
+    // The modules' memory is in use.
+    let has_module = !info.ramdisk().is_empty();
+    let is_marked = regions.iter().any(|region| region.kind == Kind::MODULE);
+    assert!(
+        has_module == is_marked,
+        "modules {has_module}, in the map {is_marked}"
+    );
     let usable: u64 = info.usable().map(|region| region.bytes()).sum();
     say(format_args!(
         "boot_info: {} MiB usable, '{}', {:?}",
