@@ -27,8 +27,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
-use suite::{Suite, Test};
+use std::time::{Duration, Instant};
+use suite::{LONG, Outcome, Suite, Test};
 
 /// How much longer than without a mutant a test may take. It may wait for a message
 /// that does not come.
@@ -229,9 +229,21 @@ fn start(boot: &Boot) -> Result<Guest, String> {
 
 /// Whether a test fails with a mutant.
 fn fails(mutant: &Mutant, test: &Test, suite: &Suite, program: &Path) -> Result<bool, String> {
-    suite.write(program, mutant.point.offset(), &mutant.bytes)?;
-    let limit = test.time * FACTOR + MORE;
-    Ok(!suite.passes(&test.name, program, limit, None)?)
+    let run = |time: Duration| {
+        suite.write(program, mutant.point.offset(), &mutant.bytes)?;
+        suite.run(&test.name, program, time * FACTOR + MORE, None)
+    };
+    let outcome = match run(test.time)? {
+        Outcome::TimedOut => {
+            // Is it the mutant, or is the machine busier than before?
+            suite.write(program, 0, &[])?;
+            let start = Instant::now();
+            suite.run(&test.name, program, LONG, None)?;
+            run(start.elapsed())?
+        }
+        outcome => outcome,
+    };
+    Ok(outcome != Outcome::Passed)
 }
 
 /// Runs the tests with each mutant that no boot has noticed, as far as they look at

@@ -29,6 +29,17 @@ const MODULES: [&str; 14] = [
     "paging::",
 ];
 
+/// The time limit of a test without a mutant.
+pub const LONG: Duration = Duration::from_secs(900);
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Passed,
+    Failed,
+    TimedOut,
+}
+
 /// Tests that start the image builder as a program, which has no mutant in it. The
 /// report of their kernel is compared when their boots are repeated.
 const WITH_BUILDER: &str = "drop_in::";
@@ -131,7 +142,7 @@ impl Suite {
             fs::create_dir_all(&test).map_err(failed)?;
             eprintln!("mutants: recording {name}");
             let start = Instant::now();
-            if !self.passes(name, program, Duration::from_secs(900), Some(folder))? {
+            if self.run(name, program, LONG, Some(folder))? != Outcome::Passed {
                 return Err(format!("{name} fails without a mutant"));
             }
             let time = start.elapsed().as_millis().to_string();
@@ -145,15 +156,15 @@ impl Suite {
         })
     }
 
-    /// Whether a test passes within this time. With a folder, what it starts is
-    /// recorded there.
-    pub fn passes(
+    /// Runs a test, for this time at most. With a folder, what it starts is recorded
+    /// there.
+    pub fn run(
         &self,
         name: &str,
         program: &Path,
         limit: Duration,
         record: Option<&Path>,
-    ) -> Result<bool, String> {
+    ) -> Result<Outcome, String> {
         let mut command = Command::new("timeout");
         command
             .args(["-k", "5"])
@@ -173,6 +184,11 @@ impl Suite {
         let status = command
             .status()
             .map_err(|error| format!("timeout: {error}"))?;
-        Ok(status.success())
+        // `timeout` says so by 124, or by 137 after SIGKILL.
+        Ok(match status.code() {
+            Some(0) => Outcome::Passed,
+            Some(124 | 137) => Outcome::TimedOut,
+            _ => Outcome::Failed,
+        })
     }
 }
