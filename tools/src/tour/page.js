@@ -204,6 +204,8 @@ for (const [, , , , place] of tour.code) if (place) {
 }
 let shownFile = -1;
 const lineHeight = 12 * 1.4;  // of page.css
+const SOURCE_LINES = 18;      // as many are visible
+let firstLine = 0;            // the first of them
 function showSource(place) {
   const list = $("source");
   if (!place && shownFile >= 0 && shownFile !== null) {
@@ -222,15 +224,23 @@ function showSource(place) {
     const run = executed.get(place[0]);
     list.innerHTML = fileLines[place[0]].map((line, n) => `<li${run.has(n + 1) ? ' class="run"' : ""}><i>${n + 1}</i>${escape(line)}</li>`).join("");
     shownFile = place[0];
+    firstLine = -SOURCE_LINES;
   }
   list.querySelector("[aria-current]")?.removeAttribute("aria-current");
   const line = list.children[place[1] - 1];
-  if (line) {
-    line.setAttribute("aria-current", "true");
-    list.scrollTop = (place[1] - 8) * lineHeight;
-  }
+  if (line) line.setAttribute("aria-current", "true");
   $("source-name").textContent = `${tour.files[place[0]].name}:${place[1]}`;
 }
+// Scrolling needs a layout, so it comes after all other changes, and only where the line
+// is near an edge or outside.
+function scrollSource(place) {
+  if (!place || shownFile === null) return;
+  const line = place[1] - 1;
+  if (line >= firstLine + 3 && line < firstLine + SOURCE_LINES - 3) return;
+  firstLine = Math.max(0, line - 7);
+  $("source").scrollTop = firstLine * lineHeight;
+}
+$("source").addEventListener("scroll", () => firstLine = Math.round($("source").scrollTop / lineHeight));
 const byAddress = tour.code.map((_, n) => n).sort((a, b) => {
   const [x, y] = [number(tour.code[a][0]), number(tour.code[b][0])];
   return x < y ? -1 : x > y ? 1 : 0;
@@ -510,11 +520,15 @@ function show(n, keepHash) {
   showTables(state);
   showCheckpoint(n);
   showBios(n);
-  if (!keepHash) {
-    const found = lastCheckpoint(n);
-    const hash = found ? `#${found.name}${n > found.step ? "+" + (n - found.step) : ""}` : `#${n}`;
-    history.replaceState(null, "", hash);
-  }
+  scrollSource(place);
+  clearTimeout(hashTimer);
+  if (!keepHash) hashTimer = setTimeout(setHash, 200);  // browsers limit how often
+}
+let hashTimer = 0;
+function setHash() {
+  const found = lastCheckpoint(now);
+  const hash = found ? `#${found.name}${now > found.step ? "+" + (now - found.step) : ""}` : `#${now}`;
+  history.replaceState(null, "", hash);
 }
 
 /* ---- Moving ------------------------------------------------------------------- */
