@@ -41,6 +41,17 @@ pub fn read(path: impl AsRef<Path>) -> Result<String, String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// This project's kernel for tests, which `make kernels` builds.
+pub fn test_kernel() -> PathBuf {
+    let file = top().join("target/kernels/release/siso_os");
+    assert!(
+        file.exists(),
+        "{} does not exist: run `make kernels`",
+        file.display()
+    );
+    file
+}
+
 /// The image of a kernel, as `make image` builds it without options.
 pub fn image_of(kernel: &Path) -> Result<Image, String> {
     let about = |error: String| format!("{}: {error}", kernel.display());

@@ -149,15 +149,3 @@ pub fn change(diff: &str, tree: &Path) -> Result<(), String> {
     }
     Ok(())
 }
-
-/// The line of an error in what a loader says, if it is complete.
-pub fn error_line(said: &str) -> Option<String> {
-    let is_error = |line: &&str| {
-        let code = line
-            .strip_prefix('E')
-            .and_then(|line| line.split(' ').next());
-        code.is_some_and(|code| code.parse::<u32>().is_ok())
-    };
-    said.contains("press a key").then_some(())?;
-    said.lines().find(is_error).map(String::from)
-}

@@ -3,9 +3,9 @@
 use crate::lab::{Check, Lab, Wants};
 use crate::place::Places;
 use crate::state;
-use siso_book::loader::{Built, error_line};
+use siso_book::loader::Built;
 use siso_image::layout::{ELF_SECTORS, KERNEL_SECTOR, STAGE1_BASE};
-use siso_image::qemu::{Machine, RFLAGS_IF, Scratch, disk, escaped};
+use siso_image::qemu::{Machine, RFLAGS_IF, Scratch, disk, escaped, loader_error};
 use siso_image::recorder::cpu::{Cpu, RSP};
 use siso_image::recorder::log::{Entry, Exception, Parser};
 use siso_image::recorder::stub::{self, Stub};
@@ -328,7 +328,7 @@ impl Guest<'_> {
             {
                 return Ok(Some(Outcome::Shows));
             }
-            if let Some(error) = error_line(&now) {
+            if let Some(error) = loader_error(&now) {
                 return Ok(Some(Outcome::Error(error)));
             }
             if now.len() > OUTPUT {

@@ -44,7 +44,7 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("grade")
-                .about("Grade a lab, or all that were begun")
+                .about("Grade a lab, or all of them")
                 .arg(lab())
                 .arg(json.help("Print the result for a program"))
                 .arg(kernel.clone()),

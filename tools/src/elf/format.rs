@@ -75,6 +75,7 @@ pub fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> {
 }
 
 /// The contents of the headers; each program header with its type.
+#[allow(missing_docs)]
 pub struct Headers {
     pub kind: u16,
     pub entry: u64,

@@ -12,7 +12,7 @@ mod relocate;
 mod rules;
 
 pub use error::Error;
-pub use format::{Header, Segment};
+pub use format::{Header, Headers, PT_LOAD, Segment, headers};
 
 use crate::SECTOR;
 use crate::layout::{ELF_SECTORS_MAX, MODULE_TYPES, ONE_MIB};

@@ -153,7 +153,8 @@ impl Machine {
                     } else if long_mode && since.elapsed() >= now.cpu.unchanged() {
                         return Ok(now.screen);
                     } else if since.elapsed() >= UNCHANGED_WAITING
-                        && let Some(error) = loader_error(&now.output)
+                        && let Some(error) =
+                            loader_error(&String::from_utf8_lossy(&now.output.recent))
                     {
                         return Err(Failure::LoaderError(error));
                     }
@@ -202,10 +203,10 @@ impl Cpu {
     }
 }
 
-/// The loader's error, if it is the last message: a code, then a sentence,
-/// followed by a prompt.
-fn loader_error(output: &Seen) -> Option<String> {
-    let text = String::from_utf8_lossy(&output.recent).replace('\r', "");
+/// The loader's error in the text of a console, if it is the last message: a code,
+/// then a sentence, followed by a prompt.
+pub fn loader_error(text: &str) -> Option<String> {
+    let text = text.replace('\r', "");
     let before = text.trim_end().strip_suffix("press a key")?;
     let last = before.trim_end().lines().next_back()?;
     let code = last.strip_prefix('E')?.split(' ').next()?;

@@ -6,7 +6,7 @@
 
 use crate::boots::Boot;
 use siso_image::layout::{STAGE1_BASE, STAGE2_CHECKSUM};
-use siso_image::qemu::{Machine, Scratch, escaped};
+use siso_image::qemu::{Machine, Scratch, escaped, loader_error};
 use siso_image::{LOADER, SECTOR, checksum};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -324,14 +324,7 @@ fn is_ours(bytes: &[u8]) -> bool {
 
 /// How a boot with this text on the serial line has ended, if it has.
 fn end_of(text: &str) -> Option<End> {
-    if text.contains("press a key") {
-        let is_error = |line: &&str| {
-            let code = line
-                .strip_prefix('E')
-                .and_then(|line| line.split(' ').next());
-            code.is_some_and(|code| code.parse::<u32>().is_ok())
-        };
-        let line = text.lines().find(is_error).unwrap_or_default();
+    if let Some(line) = loader_error(text) {
         let sentence = line.split(':').next().unwrap_or_default();
         return Some(End::Error(sentence.trim_end().into()));
     }

@@ -1,7 +1,6 @@
 //! Boots a loader with a change, as the book tells its reader to try.
 
-use siso_book::loader::error_line;
-use siso_image::qemu::{self, Machine};
+use siso_image::qemu::{self, Machine, loader_error};
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -38,7 +37,7 @@ pub fn boot(image: &[u8], work: &Path, arguments: &[&str]) -> (Outcome, String) 
         if said.contains("This is the kernel") {
             break Outcome::Boots;
         }
-        if let Some(error) = error_line(&said) {
+        if let Some(error) = loader_error(&said) {
             break Outcome::Error(error);
         }
         if machine.has_ended() {

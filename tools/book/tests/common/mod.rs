@@ -4,19 +4,8 @@
 
 pub mod loader;
 
+pub use siso_book::test_kernel as kernel;
 use siso_book::values::Values;
-use std::path::PathBuf;
-
-/// This project's kernel, which `make kernels` builds.
-pub fn kernel() -> PathBuf {
-    let file = siso_book::top().join("target/kernels/release/siso_os");
-    assert!(
-        file.exists(),
-        "{} does not exist: run `make kernels`",
-        file.display()
-    );
-    file
-}
 
 /// Its image.
 pub fn image() -> Vec<u8> {

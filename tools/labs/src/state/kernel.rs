@@ -4,18 +4,10 @@ use super::memory::kind_name;
 use super::{address, number};
 use crate::guest::Guest;
 use siso_image::SECTOR;
+use siso_image::elf::{self, PT_LOAD};
 use siso_image::layout::*;
 use std::io;
 
-// Fields of the ELF64 header and program header: byte offsets.
-const E_BYTES: usize = 64;
-const E_PHNUM: usize = 56;
-const P_BYTES: usize = 56;
-const P_OFFSET: usize = 8;
-const P_PADDR: usize = 24;
-const P_FILESZ: usize = 32;
-const P_MEMSZ: usize = 40;
-const PT_LOAD: u64 = 1;
 /// The most bytes of a segment that are compared: headers in memory may be anything.
 const SIZE_MAX: u64 = 64 << 20;
 
@@ -24,16 +16,14 @@ pub fn loaded(guest: &mut Guest) -> io::Result<Vec<String>> {
     let field = (KERNEL_SECTOR - STAGE1_BASE) as usize;
     let stored = number(&guest.image[field..field + 4]) as usize * SECTOR;
     let headers = guest.stub.memory(ELF_BASE, (ELF_END - ELF_BASE) as usize)?;
-    let count = number(&headers[E_PHNUM..E_PHNUM + 2]) as usize;
+    let headers = elf::headers(&headers).map_err(io::Error::other)?;
     let mut lines = Vec::new();
-    let (headers, _) = headers[E_BYTES..].as_chunks::<P_BYTES>();
-    for header in headers.iter().take(count) {
-        let field = |at: usize| number(&header[at..at + 8]);
-        if field(0) & 0xffff_ffff != PT_LOAD {
+    for (kind, header) in headers.programs {
+        if kind != PT_LOAD {
             continue;
         }
-        let (at, file, size) = (field(P_PADDR), field(P_FILESZ) as usize, field(P_MEMSZ));
-        let start = stored.saturating_add(field(P_OFFSET) as usize);
+        let (at, file, size) = (header.paddr, header.filesz as usize, header.memsz);
+        let start = stored.saturating_add(header.offset as usize);
         let bytes = guest.image.get(start..start.saturating_add(file));
         let (Some(bytes), ..SIZE_MAX) = (bytes, size) else {
             lines.push(format!("the segment at {at:#x} is none of the disk's"));

@@ -3,21 +3,11 @@
 #![allow(dead_code)] // no test file uses everything
 
 use siso_book::loader;
+pub use siso_book::test_kernel as kernel;
 use siso_labs::lab::{Kind, Lab};
 use siso_labs::report::Report;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// This project's kernel, which `make kernels` builds.
-pub fn kernel() -> PathBuf {
-    let file = siso_book::top().join("target/kernels/release/siso_os");
-    assert!(
-        file.exists(),
-        "{} does not exist: run `make kernels`",
-        file.display()
-    );
-    file
-}
 
 /// Grades a text with this kernel.
 pub fn grade(lab: &Lab, text: &str, only: Option<&str>) -> Report {
