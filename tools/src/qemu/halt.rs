@@ -1,6 +1,7 @@
 //! Whether a kernel has started and halted, and if not, why.
 
 use super::echo::Seen;
+use super::idle_loop::{self, never_ends};
 use super::machine::{Machine, POLL};
 use super::screen::Screen;
 use std::thread::sleep;
@@ -110,8 +111,8 @@ struct Cpu {
     long_mode: bool,
     /// It has executed HLT and waits for an interrupt.
     waits: bool,
-    /// It can take interrupts.
-    interrupts: bool,
+    /// It takes no interrupts, and is halted or in a loop that does nothing.
+    stopped: bool,
 }
 
 impl Machine {
@@ -124,9 +125,9 @@ impl Machine {
     /// within the time `limit`, if there is one. Each time it looks, it shows
     /// `show` the screen and the output.
     ///
-    /// A CPU that waits with interrupts disabled has halted for good. Otherwise, the
-    /// CPU must be in long mode, and screen and output unchanged, for two seconds if
-    /// it waits for interrupts, and for eight if it loops.
+    /// A CPU that is halted, or in a loop that does nothing, has stopped for good if it
+    /// takes no interrupts. Otherwise, the CPU must be in long mode, and screen and output
+    /// unchanged, for two seconds if it waits for interrupts, and for eight if it loops.
     pub fn watch(
         &mut self,
         start: Duration,
@@ -145,7 +146,7 @@ impl Machine {
             match self.observe() {
                 Ok(now) => {
                     long_mode = now.cpu.long_mode;
-                    if long_mode && now.cpu.waits && !now.cpu.interrupts {
+                    if long_mode && now.cpu.stopped {
                         return Ok(now.screen);
                     }
                     if before.as_ref() != Some(&now) {
@@ -180,16 +181,28 @@ impl Machine {
     /// The output is read last, so that it is complete if the CPU has halted.
     fn observe(&mut self) -> io::Result<Observed> {
         let registers = self.registers()?;
+        let long_mode = registers.get("EFER")? & EFER_LMA != 0;
+        let waits = registers.get("HLT")? != 0;
+        let interrupts = registers.get("RFL").or(registers.get("EFL"))? & RFLAGS_IF != 0;
+        // Only in long mode is RIP a linear address.
+        let loops = |machine: &mut Machine, rip| never_ends(rip, |at| machine.code(at));
+        let stopped = !interrupts && (waits || long_mode && loops(self, registers.get("RIP")?));
         let cpu = Cpu {
-            long_mode: registers.get("EFER")? & EFER_LMA != 0,
-            waits: registers.get("HLT")? != 0,
-            interrupts: registers.get("RFL").or(registers.get("EFL"))? & RFLAGS_IF != 0,
+            long_mode,
+            waits,
+            stopped,
         };
         Ok(Observed {
             cpu,
             screen: self.screen()?,
             output: self.output(),
         })
+    }
+
+    /// The bytes at an address of the kernel, if they can be read.
+    fn code(&mut self, address: u64) -> Option<[u8; idle_loop::BYTES]> {
+        let bytes = self.virtual_memory(address, idle_loop::BYTES).ok()?;
+        bytes.try_into().ok()
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod arguments;
 mod echo;
 mod halt;
+mod idle_loop;
 mod launch;
 mod machine;
 mod monitor;

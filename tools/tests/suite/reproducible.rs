@@ -1,6 +1,6 @@
 //! The image does not depend on the folder or the user of the build.
 
-use crate::common::{Folder, top};
+use crate::common::{Folder, kernel, path, siso_image, top};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -89,12 +89,23 @@ fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
     })
 }
 
+/// The image of this tree's kernel.
+fn own(profile: &str, folder: &Path) -> Vec<u8> {
+    let image = folder.join(profile);
+    let kernel = kernel(&format!("{profile}/siso_os"));
+    let output = siso_image(&["build", path(&kernel), "-o", path(&image)]);
+    assert!(output.status.success(), "{output:?}");
+    fs::read(image).expect("the image exists")
+}
+
+/// Another user's clean build, in another folder, has the same images as this tree.
 #[test]
-fn two_clean_builds_are_identical() {
-    let (one, other) = (Folder::new(), Folder::new());
-    let longer = other.0.join("with/a/longer/path");
+fn a_clean_build_elsewhere_is_identical() {
+    let (here, elsewhere) = (Folder::new(), Folder::new());
+    let longer = elsewhere.0.join("with/a/longer/path");
     fs::create_dir_all(&longer).expect("a folder can be made");
-    let (one, other) = (build(&one.0, "one"), build(&longer, "other"));
+    let one = ["dev", "release"].map(|profile| own(profile, &here.0));
+    let other = build(&longer, "other");
     assert!(one[0] != one[1], "dev and release have the same image");
     assert!(one == other, "the images differ");
 }
