@@ -59,7 +59,7 @@ build_labs = tools/host-cargo build --package siso-labs --quiet -Z unstable-opti
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new install test coverage mutants fuzz faults lint debug gdb disasm size bench tour screenshot book site explain lab hint grade watch handout doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test test-image test-others coverage mutants fuzz faults lint debug gdb disasm size bench tour screenshot book site explain lab hint grade watch handout doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
 run tour screenshot grade watch: needs := run
@@ -97,9 +97,16 @@ install: setup                  ## install siso-image for other kernels, in ~/.c
 test: setup lint kernels        ## run all tests: boot every kernel and check it
 	cargo test
 	$(build_coverage)
-	target/bin/coverage tools/host-cargo test -p siso-image -- --include-ignored $(threads) $(skip)
-	tools/host-cargo test --workspace --exclude siso-image -- --include-ignored $(threads) $(skip)
+	tools/host-cargo test --workspace --no-run
+	$(MAKE) --no-print-directory --jobs test-image test-others
 	@$(if $(chromium),:,echo "1 test was left out: the_page_works_on_chromium (Chromium is missing)")
+
+# The two halves of `make test`, which run side by side: many tests wait.
+test-image:
+	target/bin/coverage tools/host-cargo test -p siso-image -- --include-ignored $(threads) $(skip)
+
+test-others:
+	tools/host-cargo test --workspace --exclude siso-image -- --include-ignored $(threads) $(skip)
 
 coverage: setup kernels         ## run the loader's tests, show what they leave out
 	$(build_coverage)

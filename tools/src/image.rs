@@ -161,9 +161,11 @@ impl Image {
         let used_sectors = sectors(bytes.len());
         let extent = disk::extent(bytes.len());
         disk::partition(&mut bytes[..SECTOR], extent, stage2_checksum);
-        bytes.resize(extent.bytes, 0);
+        // Unlike `resize`, this takes memory that is zero already.
+        let mut image = vec![0; extent.bytes];
+        image[..bytes.len()].copy_from_slice(&bytes);
         Ok(Image {
-            bytes,
+            bytes: image,
             used_sectors,
         })
     }

@@ -65,9 +65,9 @@ fn wait(browser: &mut Browser, expression: &str) -> bool {
     true
 }
 
-/// No page logs an error, asks for something on a network, is wider than its window, or
-/// has a link to a file that is missing (scripts make some, which `siso-book links` does
-/// not see).
+/// No page logs an error, asks for something on a network, is wider than its window,
+/// lacks a link to the front page, or has one to a file that is missing (scripts make
+/// some, which `siso-book links` does not see).
 #[test]
 fn every_page_works_on_chromium() {
     let program = browser::program().expect("Chromium is installed");
@@ -107,7 +107,12 @@ fn look_through(
         let links = "[...new Set([...document.querySelectorAll('a[href], area[href]')]
             .map(a => decodeURI(a.href.split(/[?#]/)[0])))].filter(a => a.startsWith('file:'))";
         let links = browser.ask(links);
-        for link in links.as_array().expect("a list") {
+        let links = links.as_array().expect("a list");
+        let front = site.join("index.html");
+        if *page != front && !links.contains(&format!("file://{}", front.display()).into()) {
+            complaints.push("no link leads to the front page".into());
+        }
+        for link in links {
             let file = link.as_str().and_then(|link| link.strip_prefix("file://"));
             if !file.is_some_and(|file| Path::new(file).is_file()) {
                 complaints.push(format!("{link} is dead"));

@@ -1,12 +1,11 @@
 //! The loader reports a damaged disk and never boots its kernel.
 
 use crate::common::looping::full;
-use crate::common::{Disk, LONG, Random, bochs, fails, field, image, last_error, row};
+use crate::common::{Disk, LONG, Random, bochs, fails, field, image, row};
 use siso_image::SECTOR;
 use siso_image::layout::{CHECKSUMS_SECTOR, KERNEL_SECTOR, KERNEL_SECTORS};
+use siso_image::qemu;
 use std::ops::Range;
-use std::thread::sleep;
-use std::time::Duration;
 
 /// Boots an image with one bit flipped in a sector; asserts that the loader reports
 /// this error.
@@ -51,24 +50,16 @@ fn the_kernel() {
 fn outcome(bytes: &[u8]) -> String {
     let disk = Disk::new(bytes);
     let mut machine = disk.boot(&[]);
-    let done = |serial: &str| serial.contains("MiB of memory") || last_error(serial).is_some();
-    machine.wait_for_serial(LONG, done);
-    let mut serial = machine.serial();
-    loop {
-        sleep(Duration::from_millis(300)); // the line may be incomplete
-        let now = machine.serial();
-        if now == serial {
-            break;
-        }
-        serial = now;
+    let boots = |serial: &str| serial.contains("MiB of memory");
+    let ended = |serial: &str| boots(serial) || qemu::loader_error(serial).is_some();
+    machine.wait_for_serial(LONG, ended);
+    let serial = machine.serial();
+    if boots(&serial) {
+        return "boots".into();
     }
-    let words = last_error(&serial).or(serial.lines().next_back());
-    let words = words.and_then(|words| words.split(':').next());
-    if serial.contains("MiB of memory") {
-        "boots".into()
-    } else {
-        words.unwrap_or_default().into()
-    }
+    let error = qemu::loader_error(&serial).unwrap_or(serial);
+    let words = error.split(':').next();
+    words.unwrap_or_default().trim_end().into()
 }
 
 /// The sectors of each part of the image.

@@ -2,9 +2,9 @@
 //! error or boots the kernel; it never hangs, resets the machine or starts a kernel
 //! that cannot run.
 
-use crate::common::{Disk, EXIT, LONG, PASSED, assert_shows, field, image, last_error, row};
+use crate::common::{Disk, EXIT, LONG, PASSED, assert_shows, field, image, row};
 use siso_image::layout::*;
-use siso_image::qemu::Machine;
+use siso_image::qemu::{Machine, loader_error};
 use siso_image::{LOADER, SECTOR, checksum};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -273,8 +273,8 @@ fn outcome(machine: &mut Machine) -> String {
     let start = Instant::now();
     while start.elapsed() < LONG {
         let serial = machine.serial();
-        if let Some(error) = last_error(&serial) {
-            return error.into();
+        if let Some(error) = loader_error(&serial) {
+            return error;
         }
         if machine.has_ended() {
             let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");

@@ -241,17 +241,6 @@ pub fn fails(disk: &Disk, arguments: &[&str], sentence: &str) {
     );
 }
 
-/// The loader's last error: a code, then a sentence. Other lines may follow it.
-pub fn last_error(serial: &str) -> Option<&str> {
-    let is_error = |line: &&str| {
-        let code = line
-            .strip_prefix('E')
-            .and_then(|line| line.split(' ').next());
-        code.is_some_and(|code| code.parse::<u32>().is_ok())
-    };
-    serial.lines().rev().find(is_error)
-}
-
 /// Waits until the serial line, port 0xE9 and the screen show this. On the screen,
 /// it is at the start of a line.
 pub fn assert_shows(machine: &mut Machine, sentence: &str) {
