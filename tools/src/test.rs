@@ -2,11 +2,12 @@
 //!
 //! The kernel's output on the serial line is printed as it arrives. The kernel
 //! exits QEMU through the device `isa-debug-exit`; only the success exit status
-//! counts as success. The time limit ends a hang; a triple fault ends QEMU.
+//! counts as success. The time limit ends a hang; a triple fault ends QEMU; an error
+//! of the loader ends the test.
 
 use crate::manifest::Manifest;
 use crate::qemu::arguments::Kind;
-use crate::qemu::{Echo, Launch, Scratch, not_started};
+use crate::qemu::{Echo, Failure, Launch, Scratch, UNCHANGED_WAITING, loader_error, not_started};
 use crate::run::exit_status;
 use std::io;
 use std::path::Path;
@@ -92,11 +93,16 @@ pub fn run(
         .map_err(|error| not_started(launch.program(), &error))?;
     let output = child.stdout.take().expect("stdout is piped");
     let mut echo = Echo::new(output);
-    let ended = wait(&mut child, limit).map_err(|error| format!("{}: {error}", launch.program()));
+    let end = wait(&mut child, &echo, limit);
+    let end = end.map_err(|error| format!("{}: {error}", launch.program()));
     echo.finish();
-    let Some(status) = ended? else {
-        let message = format!("not finished after {} seconds", limit.as_secs());
-        return Err(Failed::died(message));
+    let status = match end? {
+        End::Exit(status) => status,
+        End::Error(error) => return Err(Failure::LoaderError(error).to_string().into()),
+        End::Limit => {
+            let message = format!("not finished after {} seconds", limit.as_secs());
+            return Err(Failed::died(message));
+        }
     };
     match status.code() {
         Some(status) if status == manifest.test_success_exit_code => Ok(()),
@@ -113,18 +119,41 @@ pub fn run(
     }
 }
 
-/// Waits until QEMU ends; kills it after the time limit and returns `None`.
-fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+/// How a test ended.
+enum End {
+    /// QEMU ended by itself.
+    Exit(ExitStatus),
+    /// The loader reported an error, and waits for a key.
+    Error(String),
+    /// The time was over.
+    Limit,
+}
+
+/// Waits until QEMU ends; kills it after the time limit, and when the loader has
+/// reported an error.
+fn wait(child: &mut Child, echo: &Echo, limit: Duration) -> io::Result<End> {
     let start = Instant::now();
-    while start.elapsed() < limit {
+    let (mut seen, mut since) = (echo.seen(), start);
+    let end = loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+            return Ok(End::Exit(status));
+        }
+        if start.elapsed() >= limit {
+            break End::Limit;
+        }
+        let now = echo.seen();
+        if now != seen {
+            (seen, since) = (now, Instant::now());
+        } else if since.elapsed() >= UNCHANGED_WAITING
+            && let Some(error) = loader_error(&String::from_utf8_lossy(&seen.recent))
+        {
+            break End::Error(error);
         }
         sleep(POLL);
-    }
+    };
     child.kill()?;
     child.wait()?;
-    Ok(None)
+    Ok(end)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{fmt, io};
 
 /// How long screen and serial line must stay unchanged for the kernel to count as
 /// halted, if the CPU waits for interrupts.
-const UNCHANGED_WAITING: Duration = Duration::from_secs(2);
+pub const UNCHANGED_WAITING: Duration = Duration::from_secs(2);
 /// The same if the CPU executes instructions. On a busy host, a loader that still
 /// works may be silent for seconds.
 const UNCHANGED_LOOPING: Duration = Duration::from_secs(8);

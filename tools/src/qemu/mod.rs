@@ -12,7 +12,7 @@ mod process;
 mod screen;
 
 pub use echo::{Echo, Seen};
-pub use halt::{EFER_LMA, Failure, RESET, RFLAGS_IF, loader_error};
+pub use halt::{EFER_LMA, Failure, RESET, RFLAGS_IF, UNCHANGED_WAITING, loader_error};
 pub use launch::{IMAGE, Launch, disk};
 pub use machine::Machine;
 pub use process::{Scratch, command, escaped, not_started, program};

@@ -249,7 +249,6 @@ fn run_command_with_a_cpu() {
         let output = command()
             .args([mode, path(&file)])
             .env("CARGO_MANIFEST_DIR", &folder.0)
-            .env("TIMEOUT", "15")
             .output()
             .expect("the image builder starts");
         let said = String::from_utf8_lossy(&output.stdout);
