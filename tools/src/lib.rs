@@ -47,6 +47,9 @@ pub mod layout {
     include!(env!("LOADER_LAYOUT"));
 }
 
+/// The text of [`layout`]: what `LOADER_LAYOUT` names when a kernel is built.
+pub const LAYOUT: &str = include_str!(env!("LOADER_LAYOUT"));
+
 /// The size of a sector in bytes; the loader supports no other.
 pub const SECTOR: usize = layout::SECTOR_BYTES as usize;
 
