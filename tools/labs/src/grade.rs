@@ -4,7 +4,7 @@
 use crate::guest::{self, Outcome, Phase, Seen, Subject};
 use crate::lab::{Check, Kind, Lab, Wants};
 use crate::report::{Complaint, Report, Row};
-use crate::{package, place, screen, sector, student};
+use crate::{package, place, screen, sector, strict, student};
 use siso_book::loader;
 use siso_book::tools::path;
 use std::collections::HashMap;
@@ -128,17 +128,30 @@ fn try_one(lab: &Lab, check: &Check, built: &Built, kernel: &Path) -> Result<Row
         Built::Loader(subject) => subject,
         Built::Kernel(kernel) => return screen::try_one(lab, check, kernel),
     };
+    if check.bochs {
+        let Some(seen) = strict::boot(subject, lab)? else {
+            return Ok(Row {
+                not_made: Some("Bochs is missing, or a part of it"),
+                ..Row::new(check)
+            });
+        };
+        return Ok(row(lab, check, &seen, &seen));
+    }
     let seen = guest::boot(subject, lab, check)?;
     // A boot sector has nothing to compare with.
     let reference = match lab.kind {
         Kind::Sector => seen.clone(),
         _ => reference(lab, check, kernel)?,
     };
-    Ok(Row {
+    Ok(row(lab, check, &seen, &reference))
+}
+
+fn row(lab: &Lab, check: &Check, seen: &Seen, reference: &Seen) -> Row {
+    Row {
         seen: Some(outcome(&seen.outcome)),
-        complaint: judge(lab, check, &seen, &reference),
+        complaint: judge(lab, check, seen, reference),
         ..Row::new(check)
-    })
+    }
 }
 
 /// What the project's own loader does on the machine of a check.
@@ -206,6 +219,7 @@ fn judge(lab: &Lab, check: &Check, seen: &Seen, reference: &Seen) -> Option<Comp
     }
     let stage = match seen.phase {
         _ if lab.routine.is_empty() => "in your sector".into(),
+        Phase::Unknown => "on Bochs".into(),
         Phase::Before => format!("before `{}` was called", lab.routine),
         Phase::Inside => format!("in `{}`", lab.routine),
         Phase::After => after,

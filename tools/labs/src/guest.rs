@@ -95,6 +95,8 @@ pub enum Outcome {
 /// How far the boot came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Nobody looked.
+    Unknown,
     /// The routine was not called.
     Before,
     /// It was called, and did not return.

@@ -69,6 +69,8 @@ pub struct Check {
     pub bios: Option<String>,
     /// The memory map that it reports: address, length, type, attributes.
     pub map: Vec<(u64, u64, u32, u32)>,
+    /// Whether it is made on Bochs.
+    pub bochs: bool,
     /// More arguments for QEMU.
     pub qemu: Vec<String>,
     /// The part of the image in which a bit is wrong.
@@ -326,6 +328,11 @@ fn check(table: &Table) -> Result<Check, String> {
         points: u32::try_from(number_of(table, "points")?).map_err(|error| error.to_string())?,
         bios: optional("bios"),
         map: map.ok_or("an entry of `map` has four numbers")?,
+        bochs: match optional("emulator").as_deref() {
+            None => false,
+            Some("bochs") => true,
+            Some(other) => return Err(format!("there is no emulator '{other}'")),
+        },
         qemu: words_of(table, "qemu"),
         damage: optional("damage"),
         garbage: table.get("garbage").and_then(Item::as_bool) == Some(true),
