@@ -126,6 +126,7 @@ faults: setup kernels           ## run the fault tests at full length: FAULTS="g
 lint: kernel                    ## check formatting and lints
 	cargo fmt --check
 	tools/host-cargo fmt --all --check
+	rustfmt --check --edition 2024 docs/labs/*/*.rs
 	cargo clippy --examples --tests -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --quiet
 	tools/host-cargo clippy --workspace --all-targets -- --deny warnings

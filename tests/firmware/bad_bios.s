@@ -24,8 +24,10 @@
         .set    GARBAGE,     0xdeadbeef
         .set    FLAG_CF,     0x0001
         .set    FLAG_ZF,     0x0040
+        .set    FLAG_TF,     0x0100
         .set    FLAG_IF,     0x0200
         .set    FLAG_DF,     0x0400
+        .set    DR6_B1,      1          # the bit of the second breakpoint
         .set    SMAP,        0x534d4150
         .set    MSR_MISC_ENABLE, 0x1a0
         .set    MISC_XD_DISABLE_HIGH, 4
@@ -37,8 +39,9 @@
         .set    CLOSES_SYSTEM, 2
         .set    CLOSES_VIDEO,  4
 
-        # The caller's flags, relative to BP after `push %bp; mov %sp, %bp` in
+        # The caller's CS and flags, relative to BP after `push %bp; mov %sp, %bp` in
         # a hook
+        .set    AT_CS,       4
         .set    AT_FLAGS,    6
 
         .code16
@@ -86,6 +89,7 @@ own_segment:
         .globl  first_sector, key_before, lba_empty, lba_from, chs_below
         .globl  geometry_zero, direction_down, a20_closes, a20_good
         .globl  e820_returned, e820_short, e801_ax, e801_bx, carry_kept
+        .globl  stack_changed, a20_slow
         .globl  segments_changed, ext_ax, kbc_full, nx_off, boot_returns
         .globl  loop_first, loop_end, loop_list, table
         .globl  mutants, mutant_checksums, mutant_elf
@@ -118,16 +122,21 @@ interrupts_on:  .word   0       # calls return with IF set
 interrupts_off: .word   0       # calls return with IF clear
 direction_down: .word   0       # calls return with DF set
 segments_changed: .word 0       # calls change DS and ES
+stack_changed:  .word   0       # calls change the upper half of ESP
 gdtr_changed:   .word   0       # calls change GDTR
 kib:            .word   0       # the result of INT 12h; 0: unchanged
 a20_closed:     .word   0       # the gate is closed when the image is entered
 a20_lies:       .word   0       # INT 15h AX=2401h only reports success
+a20_slow:       .word   0       # INT 15h AX=2401h opens it only this many
+                                # instructions later
 a20_closes:     .word   0       # these services close the gate at their end,
 a20_good:       .word   0       # after this many reads
 trap_port:      .word   0       # trap accesses to this port,
 trap_port2:     .word   0       # and to this one
 trap_kind:      .word   0       # 1: close the gate; 2: report a busy UART,
-                                # 3: a busy keyboard controller, 4: none
+                                # 3: a busy keyboard controller, 4: none;
+                                # 5: as 1, but the second port opens it
+                                # `a20_slow` instructions later
 kbc_full:       .word   0       # it has a byte for us that nobody has read
 e820_mode:      .word   0       # 1: use the table below; 2: unsupported
 e820_bytes:     .word   24      # the bytes of an entry that are written
@@ -162,6 +171,7 @@ old15:          .long   0
 old16:          .long   0
 old18:          .long   0
 number:         .long   0       # of this boot
+slow:           .word   0       # instructions before the gate opens
 flip:           .long   0       # the bit of the image to flip in it
 reads:          .word   0       # so far, in this boot
 lba_reads:      .word   0
@@ -230,10 +240,13 @@ main:   mov     %cs, %ax
         test    %ax, %ax
         jz      .Lkib
         mov     %ax, %es:BDA_KIB
-.Lkib:  cmpw    $0, trap_kind
-        je      .Lno_trap
+.Lkib:  mov     trap_kind, %ax
+        or      a20_slow, %ax
+        jz      .Lno_trap
         movw    $trap, %es:1 * 4
         mov     %cs, %es:1 * 4 + 2
+        cmpw    $0, trap_kind
+        je      .Lno_trap
         movzwl  trap_port, %eax
         mov     %eax, %dr0
         movzwl  trap_port2, %eax
@@ -507,6 +520,10 @@ leave:  push    %bp
         mov     %bp, %ds
         mov     %bp, %es
 .Lsegments:
+        cmpw    $0, %cs:stack_changed
+        je      .Lstack
+        or      $GARBAGE & 0xffff0000, %esp
+.Lstack:
         pop     %bp
         iret
 
@@ -776,6 +793,11 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
 .La20:  movb    $0, %cs:service
         cmpw    $0, %cs:a20_lies
         jne     success
+        push    %bp
+        mov     %sp, %bp
+        call    open_later
+        pop     %bp
+        jnz     success
         pushf
         lcall   *%cs:old15
 .Lgarbage:
@@ -963,22 +985,64 @@ hook18: mov     %cs, %ax
         cli
         hlt
 
-# INT 1, debug: the last instruction accessed a trapped port.
+# With `a20_slow`, opens the gate so many instructions later: the caller is traced until
+# then. BP as for AT_FLAGS. Out: ZF = 1: without `a20_slow`. Clobbers the other flags.
+open_later:
+        push    %ax
+        mov     %cs:a20_slow, %ax
+        mov     %ax, %cs:slow
+        test    %ax, %ax
+        jz      .Lat_once
+        orw     $FLAG_TF, AT_FLAGS(%bp)
+.Lat_once:
+        pop     %ax
+        ret
+
+# INT 1, debug: the last instruction accessed a trapped port, or was traced.
 trap:   push    %eax
         push    %ebx
         mov     %dr7, %ebx
         xor     %eax, %eax
         mov     %eax, %dr7
+        push    %bp
+        lea     8(%esp), %bp            # past EAX and EBX
+        cmpw    $5, %cs:trap_kind
+        jne     .Ltraced
+        mov     %dr6, %eax
+        btr     $DR6_B1, %eax
+        jnc     .Ltraced
+        mov     %eax, %dr6
+        mov     %cs, %ax
+        cmp     %ax, AT_CS(%bp)
+        je      .Ltraced                # our own access
+        call    open_later
+        jmp     .Lclose
+.Ltraced:
+        cmpw    $0, %cs:slow
+        je      .Laccessed
+        decw    %cs:slow
+        jnz     .Ldone
+        in      $0x92, %al
+        and     $~1, %al
+        or      $2, %al
+        out     %al, $0x92
+        andw    $~FLAG_TF, AT_FLAGS(%bp)
+        jmp     .Ldone
+.Laccessed:
+        cmpw    $5, %cs:trap_kind
+        je      .Lclose
         cmpw    $1, %cs:trap_kind
         jne     .Luart
-        in      $0x92, %al
+.Lclose:in      $0x92, %al
         and     $~3, %al
         out     %al, $0x92
+.Ldone: pop     %bp
         mov     %ebx, %dr7
         pop     %ebx
         pop     %eax
         iret
-.Luart: mov     %ebx, %dr7
+.Luart: pop     %bp
+        mov     %ebx, %dr7
         pop     %ebx
         pop     %eax
         cmpw    $2, %cs:trap_kind

@@ -6,12 +6,14 @@
 //! requests in its `Cargo.toml`, [`crate09`] knows what kernels of the `bootloader`
 //! crate expect, and [`address_space`] chooses virtual addresses; [`image`] lays out
 //! the disk with [`checksum`] and [`disk`], and [`output`] writes the file; [`run`]
-//! and [`mod@test`] boot it in [`qemu`], and `usb` writes it to a USB stick. `recorder`
+//! and [`mod@test`] boot it in [`qemu`], `bochs` in another emulator, and `usb` writes it to a USB stick. `recorder`
 //! records a boot; `tour` makes a page of it, and `why` explains how it ended. `new`
 //! creates a new kernel, and [`adopt`] makes an existing one use all this.
 
 pub mod address_space;
 pub mod adopt;
+#[cfg(feature = "tour")]
+pub mod bochs;
 pub mod checksum;
 pub mod crate09;
 pub mod disk;
@@ -46,6 +48,9 @@ pub const LOADER: &[u8] = include_bytes!(env!("LOADER_BIN"));
 pub mod layout {
     include!(env!("LOADER_LAYOUT"));
 }
+
+/// The text of [`layout`]: what `LOADER_LAYOUT` names when a kernel is built.
+pub const LAYOUT: &str = include_str!(env!("LOADER_LAYOUT"));
 
 /// The size of a sector in bytes; the loader supports no other.
 pub const SECTOR: usize = layout::SECTOR_BYTES as usize;

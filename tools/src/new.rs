@@ -4,6 +4,7 @@
 //! The new kernel needs nothing from this project except `siso-image` as its
 //! runner.
 
+use crate::LAYOUT;
 use std::fs;
 use std::path::Path;
 
@@ -44,8 +45,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("build.rs", include_str!("../template/build.rs.in")),
 ];
 
-/// The loader's constants, and the file that uses some of them.
-const LAYOUT: &str = include_str!(env!("LOADER_LAYOUT"));
+/// The file that uses some of the loader's constants.
 const BOOT_INFO: &str = include_str!("../template/src/boot_info.rs");
 
 /// Creates a folder with a new kernel, named after the folder.

@@ -4,7 +4,7 @@
 use crate::guest::{self, Outcome, Phase, Seen, Subject};
 use crate::lab::{Check, Kind, Lab, Wants};
 use crate::report::{Complaint, Report, Row};
-use crate::{place, sector, student};
+use crate::{package, place, screen, sector, strict, student};
 use siso_book::loader;
 use siso_book::tools::path;
 use std::collections::HashMap;
@@ -23,18 +23,18 @@ pub fn grade(lab: &Lab, text: &str, kernel: &Path, only: Option<&str>) -> Result
         answers(lab, text, &mut report);
         return Ok(report);
     }
-    let subject = match build(lab, text, kernel) {
-        Ok(subject) => subject,
+    let built = match build(lab, text, kernel) {
+        Ok(built) => built,
         Err(refused) => {
             report.refused = Some(refused);
             return Ok(report);
         }
     };
-    // If the loader does not even get through the first machine, the others say nothing new.
+    // If it does not even get through the first machine, the others say nothing new.
     let Some((first, others)) = lab.checks.split_first() else {
         return Ok(report);
     };
-    report.rows[0] = try_one(lab, first, &subject, kernel)?;
+    report.rows[0] = try_one(lab, first, &built, kernel)?;
     if !report.rows[0].passed() {
         return Ok(report);
     }
@@ -52,7 +52,7 @@ pub fn grade(lab: &Lab, text: &str, kernel: &Path, only: Option<&str>) -> Result
                         break;
                     };
                     if chosen(check) {
-                        let row = try_one(lab, check, &subject, kernel);
+                        let row = try_one(lab, check, &built, kernel);
                         *rows[index].lock().expect("no thread panics") = Some(row);
                     }
                 }
@@ -67,10 +67,22 @@ pub fn grade(lab: &Lab, text: &str, kernel: &Path, only: Option<&str>) -> Result
     Ok(report)
 }
 
-/// Builds the loader with a student's text; or says why not.
-fn build(lab: &Lab, text: &str, kernel: &Path) -> Result<Subject, String> {
+/// What a student's text became.
+enum Built {
+    /// A loader.
+    Loader(Subject),
+    /// The ELF file of a kernel.
+    Kernel(Vec<u8>),
+}
+
+/// Builds a student's text; or says why not.
+fn build(lab: &Lab, text: &str, kernel: &Path) -> Result<Built, String> {
     if let Some(refused) = student::refused(lab, text) {
         return Err(refused);
+    }
+    if lab.kind == Kind::Kernel {
+        let built = package::build(lab, text).map(Built::Kernel);
+        return built.map_err(|message| place::first_lines(&message));
     }
     let work = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = work.path().join(&lab.file);
@@ -79,10 +91,12 @@ fn build(lab: &Lab, text: &str, kernel: &Path) -> Result<Subject, String> {
         Kind::Sector => write().and_then(|()| sector::build(work.path(), &lab.file)),
         _ => loader::copy(work.path()).and_then(|boot| {
             write()?;
-            Subject::new(loader::build(&boot, work.path())?, lab, kernel)
+            Subject::new(loader::build(&boot, work.path())?, lab, text, kernel)
         }),
     };
-    subject.map_err(|message| place::renamed(&message, lab, path(work.path())))
+    subject
+        .map(Built::Loader)
+        .map_err(|message| place::renamed(&message, lab, path(work.path())))
 }
 
 /// Compares the answers about a bug.
@@ -109,18 +123,35 @@ fn answers(lab: &Lab, text: &str, report: &mut Report) {
     }
 }
 
-fn try_one(lab: &Lab, check: &Check, subject: &Subject, kernel: &Path) -> Result<Row, String> {
+fn try_one(lab: &Lab, check: &Check, built: &Built, kernel: &Path) -> Result<Row, String> {
+    let subject = match built {
+        Built::Loader(subject) => subject,
+        Built::Kernel(kernel) => return screen::try_one(lab, check, kernel),
+    };
+    if check.bochs {
+        let Some(seen) = strict::boot(subject, lab)? else {
+            return Ok(Row {
+                not_made: Some("Bochs is missing, or a part of it"),
+                ..Row::new(check)
+            });
+        };
+        return Ok(row(lab, check, &seen, &seen));
+    }
     let seen = guest::boot(subject, lab, check)?;
     // A boot sector has nothing to compare with.
     let reference = match lab.kind {
         Kind::Sector => seen.clone(),
         _ => reference(lab, check, kernel)?,
     };
-    Ok(Row {
+    Ok(row(lab, check, &seen, &reference))
+}
+
+fn row(lab: &Lab, check: &Check, seen: &Seen, reference: &Seen) -> Row {
+    Row {
         seen: Some(outcome(&seen.outcome)),
-        complaint: judge(lab, check, &seen, &reference),
+        complaint: judge(lab, check, seen, reference),
         ..Row::new(check)
-    })
+    }
 }
 
 /// What the project's own loader does on the machine of a check.
@@ -188,34 +219,48 @@ fn judge(lab: &Lab, check: &Check, seen: &Seen, reference: &Seen) -> Option<Comp
     }
     let stage = match seen.phase {
         _ if lab.routine.is_empty() => "in your sector".into(),
+        Phase::Unknown => "on Bochs".into(),
         Phase::Before => format!("before `{}` was called", lab.routine),
         Phase::Inside => format!("in `{}`", lab.routine),
         Phase::After => after,
     };
     let place = match (&seen.place, &seen.outcome) {
         // An error is shown by a routine that many call.
-        (Some(place), Outcome::Hangs | Outcome::Reset(_)) => format!(", at {place}"),
+        (Some(place), Outcome::Hangs | Outcome::Reset(_) | Outcome::Strays { .. }) => {
+            format!(", at {place}")
+        }
         _ => String::new(),
     };
-    let wanted = match &check.wants {
-        Wants::Boots => "the kernel starts".to_string(),
-        Wants::Error(line) => format!("the loader stops with {line}"),
-        Wants::Shows(text) => format!("the screen shows {text}"),
-        Wants::Answer(name, _) => format!("an answer to {name}"),
+    let wanted = match (&seen.outcome, &check.wants) {
+        (Outcome::Strays { back, .. }, _) => {
+            format!("it returns to {back}, with the stack as it was when it was called")
+        }
+        (_, wants) => goal(wants),
     };
-    let who = if lab.routine.is_empty() {
-        "it"
-    } else {
-        "the loader"
+    let who = match &seen.outcome {
+        _ if lab.routine.is_empty() => "it".to_string(),
+        Outcome::Strays { .. } => format!("`{}`", lab.routine),
+        _ => "the loader".into(),
     };
     let stage = match seen.outcome {
-        Outcome::Boots => String::new(),
+        Outcome::Boots | Outcome::Strays { .. } => String::new(),
         _ => format!(", {stage}"),
     };
     complain(
         format!("{who} {}{stage}{place}", outcome(&seen.outcome)),
         wanted,
     )
+}
+
+/// How a boot should end.
+fn goal(wants: &Wants) -> String {
+    match wants {
+        Wants::Boots => "the kernel starts".to_string(),
+        Wants::Error(line) => format!("the loader stops with {line}"),
+        Wants::Shows(text) => format!("the screen shows {text}"),
+        Wants::Answer(name, _) => format!("an answer to {name}"),
+        Wants::Screen => "the screen is right".into(),
+    }
 }
 
 /// How a boot went on, if it did not boot.
@@ -236,5 +281,13 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Reset(Some(exception)) => format!("resets the machine: {exception}"),
         Outcome::Hangs => "hangs".into(),
         Outcome::Floods => "prints without end".into(),
+        Outcome::Strays { to, left, .. } => {
+            let stack = match left {
+                0 => String::new(),
+                1.. => format!(", with {left} bytes too many left on the stack"),
+                _ => format!(", with {} bytes too few on the stack", -left),
+            };
+            format!("returns to {to:#x}, where nothing called it{stack}")
+        }
     }
 }

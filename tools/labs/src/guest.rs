@@ -12,45 +12,55 @@ use siso_image::recorder::stub::{self, Stub};
 use siso_image::tour::bad_bios::BadBios;
 use siso_image::why::words;
 use siso_image::{SECTOR, layout};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often a machine is looked at.
-const POLL: Duration = Duration::from_millis(20);
+pub const POLL: Duration = Duration::from_millis(20);
 /// Without a word from the loader for so long, it hangs: see [`Clock`].
-const HANG: Duration = Duration::from_secs(10);
+pub const HANG: Duration = Duration::from_secs(10);
 /// The most time for a boot, and the most bytes that it may print, and that QEMU may
 /// log of it.
-const LIMIT: Duration = Duration::from_secs(60);
-const OUTPUT: usize = 64 << 10;
+pub const LIMIT: Duration = Duration::from_secs(60);
+pub const OUTPUT: usize = 64 << 10;
 const LOG: u64 = 64 << 20;
+/// What QEMU's monitor is told to write to port 92h for the A20 gate.
+const CLOSE_GATE: &str = "o/b 0x92 0";
+const OPEN_GATE: &str = "o/b 0x92 2";
+/// How often an exit of the student's is looked at: the first times, since a loop may go
+/// through it without end.
+const VISITS: u32 = 40;
+const RFLAGS_TF: u64 = 1 << 8;
 /// Where memory is full of other bytes if a check wants that: where kernels are linked.
 const GARBAGE: u64 = 0x20_0000;
 const GARBAGE_BYTES: usize = 0x40_0000;
 /// A CPU whose state is the same so many times in a row, and for so long, does nothing any
 /// more.
-const SAME: u32 = 25;
-const STILL: Duration = Duration::from_millis(300);
+pub const SAME: u32 = 25;
+pub const STILL: Duration = Duration::from_millis(300);
 
 /// Since when something lasts, in time of the CPU: on a busy machine a guest may wait long
 /// for its turn. A machine is never so busy that a guest has less than a sixth of a CPU.
 #[derive(Clone, Copy)]
-struct Clock {
+pub struct Clock {
     wall: Instant,
     cpu: Option<Duration>,
 }
 
 impl Clock {
-    fn new(machine: &Machine) -> Clock {
+    /// From now on.
+    pub fn new(machine: &Machine) -> Clock {
         Clock {
             wall: Instant::now(),
             cpu: machine.cpu_time(),
         }
     }
 
-    fn elapsed(&self, machine: &Machine) -> Duration {
+    /// How long it lasts.
+    pub fn elapsed(&self, machine: &Machine) -> Duration {
         let used = || Some(machine.cpu_time()?.saturating_sub(self.cpu?));
         used().unwrap_or_default().max(self.wall.elapsed() / 6)
     }
@@ -71,11 +81,22 @@ pub enum Outcome {
     Hangs,
     /// It prints without end.
     Floods,
+    /// The routine returned to a wrong address.
+    Strays {
+        /// The address.
+        to: u64,
+        /// The address that it should have returned to, as a place.
+        back: String,
+        /// The bytes on its stack that should not be there any more.
+        left: i64,
+    },
 }
 
 /// How far the boot came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Nobody looked.
+    Unknown,
     /// The routine was not called.
     Before,
     /// It was called, and did not return.
@@ -107,15 +128,18 @@ pub struct Subject {
     pub elf: Vec<u8>,
     /// The address of the routine to watch.
     pub routine: Option<u64>,
+    /// The student's instructions from which it may return, or go anywhere else.
+    pub exits: Vec<u64>,
 }
 
 impl Subject {
     /// The loader as it was built, with a kernel.
-    pub fn new(built: Built, lab: &Lab, kernel: &Path) -> Result<Subject, String> {
+    pub fn new(built: Built, lab: &Lab, text: &str, kernel: &Path) -> Result<Subject, String> {
         let missing = || format!("there is no global label `{}` any more", lab.routine);
         Ok(Subject {
             image: built.image(kernel)?,
             routine: Some(built.address(&lab.routine).ok_or_else(missing)?),
+            exits: Places::new(&built.elf, lab)?.exits(text),
             elf: built.elf,
         })
     }
@@ -128,6 +152,7 @@ impl Subject {
             image: siso_book::image_of(kernel)?.bytes,
             elf: siso_image::LOADER_ELF.to_vec(),
             routine: Some(symbols.address(&lab.routine).ok_or_else(missing)?),
+            exits: Vec::new(),
         })
     }
 }
@@ -155,7 +180,7 @@ pub fn boot(subject: &Subject, lab: &Lab, check: &Check) -> Result<Seen, String>
     let about = |error: io::Error| format!("QEMU cannot be watched: {error}");
     let scratch = Scratch::new().map_err(about)?;
     let mut guest = start(subject, lab, check, scratch)?;
-    guest.watch(subject, lab, &check.wants).map_err(about)
+    guest.watch(subject, lab, check).map_err(about)
 }
 
 fn start<'elf>(
@@ -246,7 +271,7 @@ fn damage(image: &mut [u8], part: &str) -> Result<(), String> {
 }
 
 impl Guest<'_> {
-    fn watch(&mut self, subject: &Subject, lab: &Lab, wants: &Wants) -> io::Result<Seen> {
+    fn watch(&mut self, subject: &Subject, lab: &Lab, check: &Check) -> io::Result<Seen> {
         let mut seen = Seen {
             outcome: Outcome::Boots,
             phase: Phase::Before,
@@ -255,8 +280,8 @@ impl Guest<'_> {
             state: Vec::new(),
         };
         seen.outcome = match subject.routine {
-            Some(routine) => self.watch_routine(routine, lab, wants, &mut seen)?,
-            None => self.wait(wants)?.unwrap_or(Outcome::Hangs),
+            Some(routine) => self.watch_routine(routine, subject, lab, check, &mut seen)?,
+            None => self.wait(&check.wants)?.unwrap_or(Outcome::Hangs),
         };
         if !matches!(seen.outcome, Outcome::Boots | Outcome::Shows) {
             seen.place = self.last.map(|address| self.places.name(address));
@@ -264,26 +289,40 @@ impl Guest<'_> {
         Ok(seen)
     }
 
-    /// Stops when the routine is called, and when it returns.
+    /// Stops when the routine is called, for the time that the check says, and when it returns.
     fn watch_routine(
         &mut self,
         routine: u64,
+        subject: &Subject,
         lab: &Lab,
-        wants: &Wants,
+        check: &Check,
         seen: &mut Seen,
     ) -> io::Result<Outcome> {
+        let wants = &check.wants;
         self.stub.set_breakpoint(routine)?;
-        if let Some(outcome) = self.wait(wants)? {
-            return Ok(outcome);
+        for call in 1..=check.call {
+            if let Some(outcome) = self.wait(wants)? {
+                return Ok(outcome);
+            }
+            seen.phase = Phase::Inside;
+            if call < check.call {
+                self.stub.step()?; // off the breakpoint
+            }
         }
-        seen.phase = Phase::Inside;
         self.stub.remove_breakpoint(routine)?;
         let before = self.cpu()?;
         let bytes = u64::from(before.mode().bits() / 8);
         let back = self.stub.memory(before.stack(), bytes as usize)?;
         let back = back.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b));
+        if check.equal > 0 {
+            self.machine.command(CLOSE_GATE)?;
+            for _ in 0..check.equal {
+                self.stub.step()?;
+            }
+            self.machine.command(OPEN_GATE)?;
+        }
         self.stub.set_breakpoint(back)?;
-        if let Some(outcome) = self.wait(wants)? {
+        if let Some(outcome) = self.wait_for_return(&before, bytes, back, &subject.exits, wants)? {
             return Ok(outcome);
         }
         seen.phase = Phase::After;
@@ -292,6 +331,55 @@ impl Guest<'_> {
         seen.changed = changed(&before, &after, bytes, lab);
         seen.state = state::read(self, &after, lab);
         Ok(self.wait(wants)?.unwrap_or(Outcome::Hangs))
+    }
+
+    /// Lets the machine run until the routine is back. On the way, each exit of the student's
+    /// must lead to code that can go on. The return address has `bytes` bytes. `None` if it is back, or how the boot ends.
+    fn wait_for_return(
+        &mut self,
+        before: &Cpu,
+        bytes: u64,
+        back: u64,
+        exits: &[u64],
+        wants: &Wants,
+    ) -> io::Result<Option<Outcome>> {
+        let mut left: BTreeMap<u64, u32> = exits.iter().map(|&exit| (exit, VISITS)).collect();
+        for &exit in exits {
+            self.stub.set_breakpoint(exit)?;
+        }
+        let end = loop {
+            if let Some(outcome) = self.wait(wants)? {
+                return Ok(Some(outcome));
+            }
+            let cpu = self.cpu()?;
+            let Some(visits) = left.get_mut(&cpu.ip()) else {
+                break None;
+            };
+            *visits -= 1;
+            if *visits == 0 {
+                left.remove(&cpu.ip());
+                self.stub.remove_breakpoint(cpu.ip())?;
+            }
+            self.stub.step()?;
+            let after = self.cpu()?;
+            let to = after.ip();
+            if to == back {
+                break None;
+            }
+            // While the CPU is traced, the next instruction is the handler's.
+            if cpu.rflags & RFLAGS_TF == 0 && !self.places.may_go_to(to) {
+                self.last = Some(cpu.ip());
+                break Some(Outcome::Strays {
+                    to,
+                    back: self.places.name(back),
+                    left: (before.stack() + bytes).wrapping_sub(after.stack()) as i64,
+                });
+            }
+        };
+        for &exit in left.keys() {
+            self.stub.remove_breakpoint(exit)?;
+        }
+        Ok(end)
     }
 
     /// The state of the CPU.
@@ -407,11 +495,18 @@ fn changed(before: &Cpu, after: &Cpu, bytes: u64, lab: &Lab) -> Vec<(String, u64
             changed.push((name.to_uppercase(), old, new));
         }
     }
-    let mask = u64::MAX >> (64 - bytes * 8);
-    let wanted = before.registers[RSP].wrapping_add(bytes) & mask;
-    let sp = after.registers[RSP] & mask;
+    // In the width that it has now: only part of it may be what it was.
+    let width = |bits: u64| u64::MAX >> (64 - bits);
+    let wanted = before.registers[RSP].wrapping_add(bytes) & width(bytes * 8);
+    let bits = after.mode().bits();
+    let sp = after.registers[RSP] & width(bits.into());
     if sp != wanted {
-        changed.push(("SP".into(), wanted, sp));
+        let name = match bits {
+            16 => "SP",
+            32 => "ESP",
+            _ => "RSP",
+        };
+        changed.push((name.into(), wanted, sp));
     }
     changed
 }

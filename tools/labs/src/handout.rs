@@ -1,6 +1,6 @@
 //! A student's copy: the labs, the grader as a program, and the loader, in which each file
-//! that is the solution of a lab is an object. It needs make, QEMU and GNU binutils, and
-//! no Rust.
+//! that is the solution of a lab is an object; and the kernel's package without such files.
+//! It needs make, QEMU and GNU binutils; Rust for the labs about the kernel only.
 
 use crate::bug;
 use crate::lab::{Kind, Lab};
@@ -45,20 +45,39 @@ const README: &str = "\
 Write routines of a boot loader, and see them boot. `make lab` lists the labs, `make lab LAB=a20` begins one, `make grade LAB=a20`
 grades what you wrote in `labs/a20`, as often as you like; `make hint LAB=a20` shows a hint.
 
-You need make, QEMU and GNU binutils: on Debian or Ubuntu, `sudo apt-get install make qemu-system-x86 binutils`.
+You need make, QEMU and GNU binutils: on Debian or Ubuntu, `sudo apt-get install make qemu-system-x86 binutils`. The lab `vga` needs Rust, too: with
+[rustup](https://rustup.rs), the first `make grade LAB=vga` installs the version in `rust-toolchain`.
 
-`docs/labs` has the pages, `docs/book/src` the chapters that they name, `boot` the rest of the loader; the files that you write are objects
-there. `make watch LAB=a20` grades after each save. Begin with `hello`, `a20` and `gdt`; `make lab` lists the labs in the order of a boot. What
+`docs/labs` has the pages, `docs/book/src` the chapters that they name, `boot` the rest of the loader, `src` the rest of the kernel; the files that
+you write are objects in `boot`, and missing in `src`. `make watch LAB=a20` grades after each save. Begin with `hello`, `a20` and `gdt`; `make lab` lists the labs in the order of a boot. What
 the chapters say under \"Run it\" and \"Try\" needs the whole project, and so do `bug1` to `bug3`.
 ";
+
+/// What is copied as it is, but for the solutions.
+const COPIED: [&str; 10] = [
+    "build.rs",
+    "src",
+    "linker.ld",
+    "x86_64-siso_os.json",
+    ".cargo",
+    "Cargo.toml",
+    "rust-toolchain",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "docs/book/src",
+];
 
 /// Makes the copy in a folder that does not exist yet. Returns what was made, in a sentence.
 pub fn make(to: &Path, kernel: &Path) -> Result<String, String> {
     let about = |error: io::Error| format!("{}: {error}", to.display());
     fs::create_dir(to).map_err(about)?;
     let labs = Lab::all()?;
-    let holes = labs.iter().filter(|lab| lab.kind == Kind::Loader);
-    let solutions: BTreeSet<&str> = holes.map(|lab| lab.file.as_str()).collect();
+    let files = |kind: Kind| -> BTreeSet<&str> {
+        let labs = labs.iter().filter(|lab| lab.kind == kind);
+        labs.map(|lab| lab.file.as_str()).collect()
+    };
+    let (assembly, rust) = (files(Kind::Loader), files(Kind::Kernel));
+    let solutions = &assembly | &rust;
     for folder in ["bin", "docs", "docs/book", "tests"] {
         fs::create_dir(to.join(folder)).map_err(about)?;
     }
@@ -68,7 +87,7 @@ pub fn make(to: &Path, kernel: &Path) -> Result<String, String> {
         .map_err(|error| format!("{}: {error}", kernel.display()))?;
     fs::write(to.join("Makefile"), MAKEFILE).map_err(about)?;
     fs::write(to.join("README.md"), README).map_err(about)?;
-    for file in ["build.rs", "LICENSE-MIT", "LICENSE-APACHE", "docs/book/src"] {
+    for file in COPIED {
         copy(&top().join(file), &to.join(file)).map_err(about)?;
     }
     copy(&top().join("tests/firmware"), &to.join("tests/firmware")).map_err(about)?;
@@ -80,7 +99,10 @@ pub fn make(to: &Path, kernel: &Path) -> Result<String, String> {
     }
     chapters(to, kernel, &solutions)?;
     let boot = loader::copy(to)?;
-    for file in &solutions {
+    for file in &rust {
+        fs::remove_file(to.join(file)).map_err(about)?;
+    }
+    for file in &assembly {
         let source = to.join(file);
         let name = source.file_stem().unwrap_or_default().to_string_lossy();
         // Without debugging information, and without names that are not global.
@@ -96,7 +118,9 @@ pub fn make(to: &Path, kernel: &Path) -> Result<String, String> {
             fs::remove_dir_all(folder.join("wrong")).map_err(about)?;
         }
         match lab.kind {
-            Kind::Loader => fs::write(folder.join("start"), lab.start()?).map_err(about)?,
+            Kind::Loader | Kind::Kernel => {
+                fs::write(folder.join("start"), lab.start()?).map_err(about)?
+            }
             Kind::Sector => fs::remove_file(folder.join("solution")).map_err(about)?,
             Kind::Bug => bug::make(lab, &folder, kernel)?,
         }
@@ -122,7 +146,7 @@ fn chapters(to: &Path, kernel: &Path, solutions: &BTreeSet<&str>) -> Result<(), 
 }
 
 /// Copies a file, or a folder with all that is in it. Links become what they lead to.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if !from.is_dir() {
         return fs::copy(from, to).map(drop);
     }

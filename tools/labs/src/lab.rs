@@ -1,7 +1,9 @@
 //! What a lab is: `docs/labs/NAME/lab.toml`, and the hole in the source.
 
+use siso_book::quote::Quote;
 use siso_book::source::Source;
 use siso_book::top;
+use siso_image::qemu::COLUMNS;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use toml_edit::{DocumentMut, Item, Table};
 pub enum Kind {
     /// A routine of the loader.
     Loader,
+    /// A module of the kernel, in Rust.
+    Kernel,
     /// A boot sector of their own.
     Sector,
     /// Answers to the questions about an image with a bug.
@@ -46,7 +50,8 @@ pub struct Lab {
     pub checks: Vec<Check>,
 }
 
-/// The lines from one anchor to another, and what is there instead.
+/// The lines from one part of the file to another, and what is there instead. A part is
+/// named as in a quote of the book: an anchor, or an item of Rust.
 struct Hole {
     from: String,
     to: String,
@@ -64,16 +69,41 @@ pub struct Check {
     pub bios: Option<String>,
     /// The memory map that it reports: address, length, type, attributes.
     pub map: Vec<(u64, u64, u32, u32)>,
+    /// Whether it is made on Bochs.
+    pub bochs: bool,
     /// More arguments for QEMU.
     pub qemu: Vec<String>,
     /// The part of the image in which a bit is wrong.
     pub damage: Option<String>,
     /// Whether the memory in which the kernel belongs is full of other bytes.
     pub garbage: bool,
+    /// Which call of the routine is watched: usually the first.
+    pub call: u32,
+    /// For so many of the routine's first instructions, bytes that are 1 MiB apart are equal.
+    pub equal: u32,
+    /// What the lab's kernel is told to do.
+    pub run: String,
+    /// What must be on the screen then, besides what was there before.
+    pub screen: Vec<Cells>,
+    /// The cell of the cursor, counted from the upper left corner.
+    pub cursor: u64,
     /// How the boot must end, or what the answer must be.
     pub wants: Wants,
     /// The page that explains it.
     pub page: String,
+}
+
+/// Cells of the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cells {
+    /// The first one, counted from the upper left corner.
+    pub first: usize,
+    /// How many.
+    pub count: usize,
+    /// Their colours: background << 4 | foreground.
+    pub colors: u8,
+    /// The text in them; the rest are blanks.
+    pub text: String,
 }
 
 /// How a boot must end.
@@ -85,6 +115,8 @@ pub enum Wants {
     Error(String),
     /// This is on the screen.
     Shows(String),
+    /// The screen is as [`Check::screen`] says.
+    Screen,
     /// A line of the student's file has this name and one of these values.
     Answer(String, Vec<String>),
 }
@@ -138,6 +170,7 @@ impl Lab {
         let kind = match table.get("kind").and_then(Item::as_str) {
             None => Kind::Loader,
             Some("sector") => Kind::Sector,
+            Some("kernel") => Kind::Kernel,
             Some("bug") => Kind::Bug,
             Some(other) => return Err(format!("there is no kind '{other}'")),
         };
@@ -183,7 +216,7 @@ impl Lab {
     /// The solution: the project's own file, if the lab has a hole in it.
     pub fn solution(&self) -> Result<String, String> {
         match self.kind {
-            Kind::Loader => siso_book::read(&self.file),
+            Kind::Loader | Kind::Kernel => siso_book::read(&self.file),
             Kind::Sector => fs::read_to_string(self.folder().join("solution"))
                 .map_err(|error| format!("the solution of {}: {error}", self.name)),
             Kind::Bug => Ok(self
@@ -207,10 +240,11 @@ impl Lab {
         let source = Source::read(&self.file)?;
         let mut holes: Vec<(Range<usize>, &str)> = Vec::new();
         for hole in &self.holes {
-            // With the marks themselves.
-            let from = source.anchor(&hole.from)?.start - 1;
-            let to = source.anchor(&hole.to)?.end + 1;
-            holes.push((from..to, &hole.text));
+            let (from, to) = (
+                self.part(&source, &hole.from)?,
+                self.part(&source, &hole.to)?,
+            );
+            holes.push((from.start..to.end, &hole.text));
         }
         let mut text = String::new();
         for (index, line) in source.lines.iter().enumerate() {
@@ -225,6 +259,19 @@ impl Lab {
             }
         }
         Ok(text)
+    }
+
+    /// The lines of a part of the file, with its marks.
+    fn part(&self, source: &Source, name: &str) -> Result<Range<usize>, String> {
+        let quote = Quote {
+            file: self.file.clone(),
+            anchor: name.into(),
+        };
+        let lines = quote.lines(source)?;
+        Ok(match name.starts_with('>') {
+            true => lines, // it has none
+            false => lines.start - 1..lines.end + 1,
+        })
     }
 }
 
@@ -241,6 +288,7 @@ fn check(table: &Table) -> Result<Check, String> {
         }
         Err(_) => match text_of(table, "wants")?.as_str() {
             "boots" => Wants::Boots,
+            "this screen" => Wants::Screen,
             other => match other.strip_prefix("shows ") {
                 Some(text) => Wants::Shows(text.into()),
                 None => Wants::Error(other.into()),
@@ -259,15 +307,40 @@ fn check(table: &Table) -> Result<Check, String> {
     };
     let map = table.get("map").and_then(Item::as_array);
     let map: Option<Vec<_>> = map.into_iter().flatten().map(entry).collect();
+    let cells = |part: &toml_edit::Value| {
+        let part = part.as_array()?;
+        let number = |n: usize| part.get(n)?.as_integer();
+        let (row, column) = (number(0)?, number(1)?);
+        Some(Cells {
+            first: usize::try_from(row).ok()? * COLUMNS + usize::try_from(column).ok()?,
+            count: usize::try_from(number(2)?).ok()?,
+            colors: u8::try_from(number(3)?).ok()?,
+            text: part.get(4)?.as_str()?.into(),
+        })
+    };
+    let screen = table.get("screen").and_then(Item::as_array);
+    let screen: Option<Vec<_>> = screen.into_iter().flatten().map(cells).collect();
+    let number = |name: &str| table.get(name).and_then(Item::as_integer);
+    let (cursor, equal, call) = (number("cursor"), number("equal"), number("call"));
     let optional = |name: &str| table.get(name).and_then(Item::as_str).map(String::from);
     Ok(Check {
         name: text_of(table, "name")?,
         points: u32::try_from(number_of(table, "points")?).map_err(|error| error.to_string())?,
         bios: optional("bios"),
         map: map.ok_or("an entry of `map` has four numbers")?,
+        bochs: match optional("emulator").as_deref() {
+            None => false,
+            Some("bochs") => true,
+            Some(other) => return Err(format!("there is no emulator '{other}'")),
+        },
         qemu: words_of(table, "qemu"),
         damage: optional("damage"),
         garbage: table.get("garbage").and_then(Item::as_bool) == Some(true),
+        call: u32::try_from(call.unwrap_or(1)).map_err(|error| error.to_string())?,
+        equal: u32::try_from(equal.unwrap_or(0)).map_err(|error| error.to_string())?,
+        run: optional("run").unwrap_or_default(),
+        screen: screen.ok_or("a part of `screen` is row, column, cells, colours, text")?,
+        cursor: u64::try_from(cursor.unwrap_or(0)).map_err(|error| error.to_string())?,
         wants,
         page: text_of(table, "page")?,
     })

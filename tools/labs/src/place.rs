@@ -2,8 +2,14 @@
 
 use crate::lab::Lab;
 use crate::student;
+use siso_book::source::Source;
+use siso_image::recorder::code::{Flow, decode_as};
 use siso_image::recorder::symbols::Symbols;
 use siso_image::tour::record::short;
+use std::path::Path;
+
+/// The most exits of a file that are watched.
+const EXITS: usize = 50;
 
 /// The places of a loader.
 pub struct Places<'elf> {
@@ -32,18 +38,65 @@ impl<'elf> Places<'elf> {
         self.symbols.address(name)
     }
 
-    /// The file and the line of an address.
+    fn is_theirs(&self, file: &str) -> bool {
+        Path::new(file).ends_with(&self.file)
+    }
+
+    /// Whether code may go on at an address after a return or a jump of the student's: in
+    /// their own file, or after a call.
+    pub fn may_go_to(&self, address: u64) -> bool {
+        let place = self.symbols.place(address);
+        if place.is_some_and(|place| self.is_theirs(&place.file)) {
+            return true;
+        }
+        let is_call = |bits: u32, length: u64| {
+            let from = address.wrapping_sub(length);
+            let code = decode_as(bits, from, self.symbols.bytes(from, length as usize));
+            code.is_some_and(|code| code.flow() == Flow::Call && code.length() as u64 == length)
+        };
+        self.has(address)
+            && [16, 32, 64]
+                .into_iter()
+                .any(|bits| (2..=7).any(|length| is_call(bits, length)))
+    }
+
+    /// The instructions of the student's file that go where the stack or a register says.
+    pub fn exits(&self, text: &str) -> Vec<u64> {
+        let source = Source::of(&self.file, text);
+        let mut exits = Vec::new();
+        for (mut address, size, line) in self.symbols.lines(&self.file) {
+            let bits = source.bits(line as usize - 1).unwrap_or(64);
+            let end = address.saturating_add(size);
+            while address < end {
+                let bytes = self.symbols.bytes(address, 16);
+                let Some(code) = decode_as(bits, address, bytes) else {
+                    break;
+                };
+                if code.goes_anywhere() {
+                    exits.push(address);
+                }
+                address += code.length() as u64;
+            }
+        }
+        exits.truncate(EXITS);
+        exits
+    }
+
+    /// The file and the line of an address: the student's line, where a function was inlined
+    /// there.
     pub fn name(&self, address: u64) -> String {
-        match self.symbols.place(address) {
+        let frames = self.symbols.frames(address);
+        let mut places = frames.into_iter().filter_map(|(_, place)| place);
+        let theirs = places.find(|place| self.is_theirs(&place.file));
+        match theirs.or_else(|| self.symbols.place(address)) {
             Some(place) => {
-                let is_theirs = place.file.ends_with(&format!("/{}", self.file));
-                let file = match is_theirs {
+                let file = match self.is_theirs(&place.file) {
                     true => self.shown.clone(),
                     false => short(&place.file),
                 };
                 format!("{file}:{}", place.line)
             }
-            None => format!("address {address:#x}, where the loader has no code"),
+            None => format!("address {address:#x}, where there is no code of ours"),
         }
     }
 }
@@ -74,8 +127,15 @@ pub fn renamed(message: &str, lab: &Lab, tree: &str) -> String {
         .replace(&format!("{tree}/{}", lab.file), &student::shown(lab))
         .replace(&format!("{tree}/"), "");
     let meaning = MEANINGS.iter().find(|(said, _)| message.contains(said));
-    let mut lines: Vec<&str> = meaning.map(|(_, means)| *means).into_iter().collect();
-    lines.extend(message.lines().take(LINES + 1 - lines.len()));
+    first_lines(&match meaning {
+        Some((_, means)) => format!("{means}\n{message}"),
+        None => message,
+    })
+}
+
+/// So much of a message as is shown.
+pub fn first_lines(message: &str) -> String {
+    let mut lines: Vec<&str> = message.lines().take(LINES + 1).collect();
     if lines.len() > LINES {
         lines[LINES] = "...";
     }

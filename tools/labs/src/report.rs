@@ -26,6 +26,8 @@ pub struct Row {
     pub worth: u32,
     /// What the loader did; none: it was not tried.
     pub seen: Option<String>,
+    /// Why it could not be tried here.
+    pub not_made: Option<&'static str>,
     /// What is wrong.
     pub complaint: Option<Complaint>,
 }
@@ -48,6 +50,7 @@ impl Row {
             check: check.name.clone(),
             worth: check.points,
             seen: None,
+            not_made: None,
             complaint: None,
         }
     }
@@ -98,6 +101,7 @@ impl Report {
                 "passed": row.passed(),
                 "points": row.points(),
                 "of": row.worth,
+                "not_made": row.not_made,
                 "seen": row.complaint.as_ref().map(|it| &it.seen).or(row.seen.as_ref()),
                 "wanted": row.complaint.as_ref().map(|it| &it.wanted),
                 "page": row.complaint.as_ref().map(|it| &it.page),
@@ -132,7 +136,10 @@ impl fmt::Display for Report {
         writeln!(f, "  {:width$}  points  seen", "check")?;
         for row in &self.rows {
             let seen = match (&row.seen, row.passed()) {
-                (None, _) => "not tried",
+                (None, _) => match row.not_made {
+                    Some(why) => &format!("not made: {why}"),
+                    None => "not tried",
+                },
                 (Some(seen), true) => seen,
                 (Some(_), false) => "failed: see below",
             };
@@ -150,11 +157,17 @@ impl fmt::Display for Report {
                 writeln!(f, "  read:   {}", complaint.page)?;
             }
         }
-        let passed = self.rows.iter().filter(|row| row.passed()).count();
+        let count = |is_it: fn(&&Row) -> bool| self.rows.iter().filter(is_it).count();
+        let passed = count(|row| row.passed());
+        let not_made = count(|row| row.not_made.is_some());
         write!(
             f,
-            "\n{passed} passed, {} failed: {} of {} points",
-            self.rows.len() - passed,
+            "\n{passed} passed, {} failed{}: {} of {} points",
+            self.rows.len() - passed - not_made,
+            match not_made {
+                0 => String::new(),
+                count => format!(", {count} not made"),
+            },
             self.points(),
             self.of()
         )

@@ -47,5 +47,6 @@ pub fn build(work: &Path, file: &str) -> Result<Subject, String> {
         image,
         elf: read(&elf)?,
         routine: None,
+        exits: Vec::new(),
     })
 }

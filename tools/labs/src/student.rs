@@ -32,6 +32,25 @@ pub fn shown(lab: &Lab) -> String {
     format!("labs/{}/{}", lab.name, lab.file_name())
 }
 
+/// The words that a file in Rust must not have, not even in a comment, and why. No macro can
+/// put a word together, so this finds all of them.
+const WORDS: [(&str, &str); 11] = [
+    ("include", READS),
+    ("include_str", READS),
+    ("include_bytes", READS),
+    ("path", READS),
+    ("debugger_visualizer", READS),
+    ("env", SHOWS),
+    ("option_env", SHOWS),
+    ("asm", NO_ASSEMBLY),
+    ("global_asm", NO_ASSEMBLY),
+    ("naked_asm", NO_ASSEMBLY),
+    ("extern", "there is nothing else to link"),
+];
+const READS: &str = "it can read a file of this machine";
+const SHOWS: &str = "it shows what is set on this machine";
+const NO_ASSEMBLY: &str = "this lab does without assembly";
+
 /// Makes the student's folder; returns what was done, in a sentence. What is there
 /// already stays as it is.
 pub fn make(labs: &Path, lab: &Lab, kernel: &Path) -> Result<String, String> {
@@ -114,8 +133,32 @@ pub fn read(labs: &Path, lab: &Lab) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{shown} is not a text in UTF-8"))
 }
 
-/// Why a student's file is not assembled: the sentence names the line.
+/// Why a student's file is not built: the sentence names the line.
 pub fn refused(lab: &Lab, text: &str) -> Option<String> {
+    match lab.kind {
+        Kind::Kernel => refused_rust(lab, text),
+        _ => refused_assembly(lab, text),
+    }
+}
+
+fn refused_rust(lab: &Lab, text: &str) -> Option<String> {
+    for (index, line) in text.lines().enumerate() {
+        // An r# before a word is a word by itself then.
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        for word in line.split(|c| !is_part(c)) {
+            if let Some((word, why)) = WORDS.iter().find(|(refused, _)| *refused == word) {
+                return Some(format!(
+                    "{}:{}: the word `{word}` is refused, in a comment, too: {why}",
+                    shown(lab),
+                    index + 1
+                ));
+            }
+        }
+    }
+    None
+}
+
+fn refused_assembly(lab: &Lab, text: &str) -> Option<String> {
     let ours = |name: &str| {
         let is_name = name.strip_suffix(".inc").is_some_and(|name| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -164,6 +207,28 @@ mod tests {
         ] {
             assert!(refuses(text).contains("is refused"), "{text}");
         }
+        let lab = Lab::named("vga").expect("there is such a lab");
+        let refuses = |text: &str| refused(&lab, text).unwrap_or_default();
+        for text in [
+            "const X: &str = include_str!(\"/etc/passwd\");",
+            "const X: &[u8] = core::include_bytes ! (\"/etc/passwd\");",
+            "use core::r#include as x;",
+            "macro_rules! m { ($m:ident) => { $m!(\"/etc/passwd\") } }\nm!(include);",
+            "#[cfg_attr(all(), path = \"/etc/passwd\")]\nmod x;",
+            "#![debugger_visualizer(gdb_script_file = \"/etc/passwd\")]",
+            "core::arch::global_asm!(concat!(\".inc\", \"bin \\\"/etc/passwd\\\"\"));",
+            "unsafe { core::arch::asm!(\".include \\\"/etc/passwd\\\"\") }",
+            "const X: &str = env!(\"HOME\");",
+            "const X: Option<&str> = option_env!(\"HOME\");",
+            "extern crate std;",
+            "#[link(name = \"c\", kind = \"static\")]\nunsafe extern \"C\" {}",
+        ] {
+            assert!(refuses(text).contains("is refused"), "{text}");
+        }
+        assert!(refuses("\nenv!(\"HOME\")").starts_with("labs/vga/vga.rs:2: "));
+        assert_eq!(refuses("includes the environment, a pathological case"), "");
+        let lab = Lab::named("a20").expect("there is such a lab");
+        let refuses = |text: &str| refused(&lab, text).unwrap_or_default();
         assert!(refuses("\n .incbin \"x\"").starts_with("labs/a20/a20.s:2: "));
         for lab in Lab::all().expect("they can be read") {
             let text = lab.solution().expect("it can be read");

@@ -105,6 +105,7 @@ fn the_bugs_are_real() {
             image: read(bug::FILES[0]),
             elf: read(bug::FILES[1]),
             routine: None,
+            exits: Vec::new(),
         };
         let check = Check {
             wants: Wants::Boots,

@@ -8,6 +8,7 @@ use siso_labs::lab::Lab;
 use siso_labs::student;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 fn a20() -> Lab {
@@ -142,13 +143,105 @@ fn code_that_writes_over_the_loader() {
 fn code_that_does_not_keep_registers() {
     let said = complaint(&with("        mov     $0x1234, %bx"));
     assert!(said.starts_with("EBX = 0x"), "{said}");
-    let said = complaint(&with(
-        "        pop     %ax\n        push    %ax\n        push    %ax",
-    ));
+}
+
+/// A return with the wrong stack goes elsewhere: its line, the address and the stack are named.
+#[test]
+fn code_that_returns_elsewhere() {
+    let pushes = with("        push    $0x1234");
+    let said = complaint(&pushes);
+    let line = 1 + pushes
+        .lines()
+        .position(|line| line.starts_with(".Lopen: ret"))
+        .expect("it is there");
+    let place = format!(", with 2 bytes too many left on the stack, at labs/a20/a20.s:{line}");
+    assert_eq!(
+        said,
+        format!("`a20_open` returns to 0x1234, where nothing called it{place}")
+    );
+    let said = complaint(&with("        pop     %ax"));
     assert!(
-        said.contains("hangs") || said.contains("resets") || said.starts_with("SP"),
+        said.contains("2 bytes too few on the stack, at labs/a20/a20.s:"),
         "{said}"
     );
+
+    // The caller's address has 16 bits, and this takes 32.
+    let gdt = Lab::named("gdt").expect("there is such a lab");
+    let solution = gdt.solution().expect("it can be read");
+    let text = solution
+        .replace("        pop     %di ", "        mov     (%esp), %di ")
+        .replace("        jmp     *%edi", "        ret");
+    let report = grade(&gdt, &text, None);
+    let said = report.to_string();
+    assert!(said.contains("`enter_protected` returns to 0x"), "{said}");
+    assert!(said.contains("2 bytes too few on the stack"), "{said}");
+}
+
+fn vga() -> Lab {
+    Lab::named("vga").expect("there is such a lab")
+}
+
+/// The kernel's own writer with these lines at its end.
+fn writer_with(lines: &str) -> String {
+    vga().solution().expect("it can be read") + lines
+}
+
+#[test]
+fn a_module_that_does_not_compile() {
+    let text = writer_with("const X: u8 = 256;\n");
+    let line = text.lines().count();
+    let report = grade(&vga(), &text, None);
+    let said = report.refused.unwrap_or_default();
+    let place = format!("labs/vga/vga.rs:{line}:");
+    assert!(
+        said.contains(&place) && said.contains("out of range"),
+        "'{place}' is not in {said}"
+    );
+    assert!(!said.contains("/target/"), "{said}");
+}
+
+/// What the words of a file do not tell is bounded.
+#[test]
+fn a_module_that_never_ends_to_compile() {
+    for lines in [
+        "const X: () = loop {};\n",
+        "macro_rules! m { ($($a:tt)*) => { m!($($a)* $($a)* x); } }\nm!(x x x x);\n",
+        "static X: [u64; 1 << 40] = [1; 1 << 40];\n",
+        "mod nosuch;\n",
+    ] {
+        let report = grade(&vga(), &writer_with(lines), None);
+        let said = report.refused.unwrap_or_default();
+        assert!(!said.is_empty() && said.len() < 100_000, "{lines}: {said}");
+    }
+}
+
+#[test]
+fn a_module_that_never_ends() {
+    let solution = vga().solution().expect("it can be read");
+    let (before, after) = solution
+        .split_once("-> fmt::Result {")
+        .expect("it is there");
+    for (lines, says) in [
+        ("loop {}", "the kernel hangs, at labs/vga/vga.rs:"),
+        (
+            "loop { crate::serial_print!(\"without end\") }",
+            "the kernel prints without end",
+        ),
+        (
+            "// SAFETY: none.\nunsafe { (0x10 as *mut u8).write_volatile(1) }",
+            "page fault (#PF)",
+        ),
+        (
+            "// SAFETY: none.\nunsafe { (text.as_ptr() as *mut u8).write_volatile(1) }",
+            ", at labs/vga/vga.rs:",
+        ),
+    ] {
+        let text = format!("{before}-> fmt::Result {{\n{lines}\n{after}");
+        let report = grade(&vga(), &text, None);
+        let complaint = report.rows[0].complaint.clone();
+        let said = complaint.expect("the first check fails").seen;
+        assert!(said.contains(says), "'{says}' is not in {said}");
+    }
 }
 
 #[test]
@@ -261,6 +354,7 @@ fn the_students_copy() {
     let chapter = chapter.expect("the chapter is there");
     assert!(!chapter.contains("{{"), "{chapter}");
     assert!(chapter.contains("(Here the book quotes `boot/a20.s`.)"));
+    copy_built(&copy);
     let make = |arguments: &[&str]| {
         let output = Command::new("make")
             .args(arguments)
@@ -290,4 +384,30 @@ fn the_students_copy() {
     assert!(good && said.contains("20 of 20 points"), "{said}");
     let (said, good) = make(&["hint", "LAB=a20"]);
     assert!(good && said.contains("hint 1 of "), "{said}");
+
+    // The kernel's sources are there, but for the file that is the solution.
+    let (said, good) = make(&["lab", "LAB=vga"]);
+    assert!(good, "{said}");
+    let (said, good) = make(&["grade", "LAB=vga"]);
+    assert!(!good && said.contains("not yet implemented"), "{said}");
+    let solution = vga().solution().expect("it can be read");
+    fs::write(copy.join("labs/vga/vga.rs"), solution).expect("it can be written");
+    let (said, good) = make(&["grade", "LAB=vga"]);
+    assert!(good && said.contains("20 of 20 points"), "{said}");
+}
+
+/// What Cargo has compiled of `core`, so that the copy need not begin anew.
+fn copy_built(copy: &Path) {
+    let built = siso_book::top().join("target/labs");
+    let Ok(lock) = fs::File::open(built.join("lock")) else {
+        return; // nothing yet
+    };
+    lock.lock().expect("it can be locked");
+    let to = copy.join("target/labs");
+    fs::create_dir_all(&to).expect("a folder can be made");
+    let copied = Command::new("cp")
+        .arg("-pR")
+        .args([built.join("build"), to])
+        .status();
+    assert!(copied.expect("there is cp").success());
 }

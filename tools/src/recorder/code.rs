@@ -35,7 +35,12 @@ pub struct Decoded(Instruction);
 /// Decodes the instruction at the next address of this state. `None` if there is no
 /// valid one.
 pub fn decode(cpu: &Cpu, bytes: &[u8]) -> Option<Decoded> {
-    let mut decoder = Decoder::with_ip(cpu.mode().bits(), bytes, cpu.rip, DecoderOptions::NONE);
+    decode_as(cpu.mode().bits(), cpu.rip, bytes)
+}
+
+/// Decodes an instruction of code of 16, 32 or 64 bits.
+pub fn decode_as(bits: u32, address: u64, bytes: &[u8]) -> Option<Decoded> {
+    let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
     let instruction = decoder.decode();
     (!instruction.is_invalid()).then_some(Decoded(instruction))
 }
@@ -75,6 +80,12 @@ impl Decoded {
             _ if self.0.code() == Code::Hlt => Flow::Halt,
             _ => Flow::Next,
         }
+    }
+
+    /// Whether it goes, for good, where the stack, a register or memory says.
+    pub fn goes_anywhere(&self) -> bool {
+        let flow = self.0.flow_control();
+        matches!(flow, FlowControl::Return | FlowControl::IndirectBranch)
     }
 
     /// Whether the instruction jumps to itself.

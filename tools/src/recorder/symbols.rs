@@ -7,6 +7,7 @@ use addr2line::gimli::{
 };
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// A place in the sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,6 +145,24 @@ impl<'elf> Symbols<'elf> {
             file: location.file?.into(),
             line: location.line?,
         })
+    }
+
+    /// The code of each line of a file, in the order of the addresses: address, bytes, line.
+    /// `file` is the end of its path.
+    pub fn lines(&self, file: &str) -> Vec<(u64, u64, u32)> {
+        let Some(Ok(rows)) = self
+            .context
+            .as_ref()
+            .map(|context| context.find_location_range(0, u64::MAX))
+        else {
+            return Vec::new();
+        };
+        let is_it = |path: &str| Path::new(path).ends_with(file);
+        rows.filter_map(|(address, size, row)| {
+            row.file.is_some_and(is_it).then_some(())?;
+            Some((address, size, row.line?))
+        })
+        .collect()
     }
 
     /// The functions at an address, from the innermost inlined one outwards, with the

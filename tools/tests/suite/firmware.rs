@@ -118,6 +118,11 @@ fn registers() {
         case("calls change GDTR", &[("gdtr_changed", 1)], Boots),
         case("calls use 4 KiB of stack", &[("stack_deep", 1)], Boots),
         case(
+            "calls change the upper half of ESP",
+            &[("stack_changed", 1)],
+            Boots,
+        ),
+        case(
             "calls change all registers, all reads fail",
             &[("clobber", 1), ("reads_fail", 0xffff)],
             Error("E1 disk read"),
@@ -328,6 +333,8 @@ fn a20() {
     const KEYBOARD: (&str, u32) = ("trap_port", 0x60);
     const SYSTEM: (&str, u32) = ("trap_port2", 0x92);
     const CLOSES: (&str, u32) = ("trap_kind", 1);
+    const OPENS_SLOWLY: (&str, u32) = ("trap_kind", 5);
+    const SLOW: (&str, u32) = ("a20_slow", 1000);
     check_all(&[
         case(
             "closed A20 gate, the BIOS opens it",
@@ -347,6 +354,34 @@ fn a20() {
         case(
             "closed A20 gate, a byte in the keyboard controller",
             &[("a20_closed", 1), ("a20_lies", 1), ("kbc_full", 1)],
+            Boots,
+        ),
+        case(
+            "closed A20 gate, opens slowly: the BIOS",
+            &[("a20_closed", 1), SLOW],
+            Boots,
+        ),
+        case(
+            "closed A20 gate, opens slowly: the keyboard controller",
+            &[
+                ("a20_closed", 1),
+                ("a20_lies", 1),
+                SLOW,
+                ("trap_port2", 0x60),
+                OPENS_SLOWLY,
+            ],
+            Boots,
+        ),
+        case(
+            "closed A20 gate, opens slowly: port 92h",
+            &[
+                ("a20_closed", 1),
+                ("a20_lies", 1),
+                SLOW,
+                KEYBOARD,
+                SYSTEM,
+                OPENS_SLOWLY,
+            ],
             Boots,
         ),
         case(

@@ -40,9 +40,12 @@ pub fn try_wrong(lab: &Lab, file: &Path, full: bool) -> Result<(), String> {
     };
     let tree = tempfile::tempdir().map_err(|error| about(&error))?;
     loader::copy(tree.path()).map_err(|error| about(&error))?;
-    if lab.kind == Kind::Sector {
+    if lab.kind != Kind::Loader {
+        let file = tree.path().join(&lab.file);
+        let folder = file.parent().expect("it is in the tree");
         let solution = lab.solution().map_err(|error| about(&error))?;
-        fs::write(tree.path().join(&lab.file), solution).map_err(|error| about(&error))?;
+        fs::create_dir_all(folder).map_err(|error| about(&error))?;
+        fs::write(&file, solution).map_err(|error| about(&error))?;
     }
     loader::change(&text, tree.path()).map_err(|error| about(&error))?;
     let changed = fs::read_to_string(tree.path().join(&lab.file)).map_err(|error| about(&error))?;
