@@ -79,7 +79,8 @@ own_segment:
 
 # ---- Settings: set by name; the defaults are those of a good BIOS ---------
 
-        .globl  entry_cs, entry_dl, entry_garbage, drive, lba_absent, lba_cf_only
+        .globl  entry_cs, entry_dl, entry_garbage, drive, drives_hang
+        .globl  lba_absent, lba_cf_only
         .globl  lba_bit_clear, lba_works, reads_fail, reads_good, reads_wrong
         .globl  sectors_max, sectors_4096, clobber, packet_changed
         .globl  geometry_none, stack_deep, interrupts_on, interrupts_off
@@ -100,6 +101,7 @@ entry_garbage:  .word   0       # all other registers hold garbage then, DF is
 first_sector:   .word   0       # the sector of the image to load and enter
 key_before:     .word   0       # a key was pressed before the image is entered
 drive:          .word   0x80    # the drive number that the image answers to
+drives_hang:    .word   0       # calls for other drives do not return
 lba_absent:     .word   0       # AH=41h and AH=42h fail
 lba_cf_only:    .word   0       # AH=41h reports LBA in CF, not in BX and CX
 lba_bit_clear:  .word   0       # AH=41h succeeds, but bit 0 of CX is clear
@@ -551,7 +553,11 @@ success:push    %bp
 # INT 13h, disk.
 hook13: movb    $0, %cs:service
         cmp     %cs:drive, %dl
-        jne     refuse                  # there is no such drive
+        je      .Ldrive
+        cmpw    $0, %cs:drives_hang     # there is no such drive
+        je      refuse
+        jmp     .
+.Ldrive:
         mov     $0x81, %dl
         mov     %ah, %cs:function
         cmp     $0x42, %ah

@@ -261,6 +261,11 @@ fn disk_reads() {
             Boots,
         ),
         case(
+            "a call for a drive that does not exist hangs",
+            &[("drives_hang", 1)],
+            Boots,
+        ),
+        case(
             "wrong data in 1 read of the kernel",
             &[("reads_good", 2), ("reads_wrong", 1)],
             Boots,

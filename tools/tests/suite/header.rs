@@ -63,14 +63,14 @@ fn change(mut bytes: Vec<u8>, changes: &[(Field, u64)]) -> Vec<u8> {
     bytes
 }
 
-/// Makes the checksum table as long as a block of it can be, which is longer than
-/// a small kernel needs: what follows the table belongs to it, too.
-pub fn with_a_long_table(bytes: Vec<u8>) -> Vec<u8> {
+/// Makes the checksum table as long as a block of it can be, or longer, which is more
+/// than a small kernel needs: what follows the table belongs to it, too.
+pub fn with_a_long_table(bytes: Vec<u8>, sectors: u64) -> Vec<u8> {
     let table = field(&bytes, CHECKSUMS_SECTOR);
     let block = &bytes[table * SECTOR..][..CHUNK_SECTORS as usize * SECTOR];
     let checksum = checksum::chunk(block, table as u32);
     let changes = [
-        (TABLE_SECTORS, CHUNK_SECTORS),
+        (TABLE_SECTORS, sectors),
         ((CHECKSUMS_CHECKSUM, 8), checksum),
     ];
     change(bytes, &changes)
@@ -172,10 +172,13 @@ fn a_checksum_table_that_is_too_short() {
 
 #[test]
 fn a_checksum_table_that_is_longer_than_needed() {
-    let disk = Disk::new(&with_a_long_table(image("bootloader09")));
-    let mut machine = disk.boot(&EXIT);
-    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
-    assert_eq!(status, Some(PASSED), "{}", machine.serial());
+    // One block, and one and a part of the next one, which is not needed.
+    for sectors in [CHUNK_SECTORS, CHUNK_SECTORS + 1] {
+        let disk = Disk::new(&with_a_long_table(image("bootloader09"), sectors));
+        let mut machine = disk.boot(&EXIT);
+        let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+        assert_eq!(status, Some(PASSED), "{sectors}: {}", machine.serial());
+    }
 }
 
 /// Each range has the right size here, but lies where it must not.

@@ -1,11 +1,20 @@
 //! Kernels of many kinds boot and check themselves; see their sources in
 //! `tests/kernels/`.
 
+use crate::common::pages::Pages;
 use crate::common::{
     Disk, LONG, fails, kernel, kernel_that_resets, passes, passes_in_garbage, plain,
 };
+use siso_image::address_space::AddressSpace;
+use siso_image::crate09::Crate09;
 use siso_image::elf::Kernel;
-use siso_image::layout::{PAGE_BYTES, SWITCH_PAGE};
+use siso_image::image::{Image, Options};
+use siso_image::layout::{
+    INFO_COUNT, INFO_REGION_BYTES, INFO_REGION_KIND, KIND_KERNEL, KIND_USABLE, PAGE_BYTES,
+    SWITCH_PAGE,
+};
+use siso_image::manifest::Manifest;
+use siso_image::qemu::Machine;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -148,10 +157,20 @@ fn segments_that_cannot_have_their_addresses() {
 
 /// Asserts that the loader starts a kernel with these segments, and where they are.
 fn stand_at(segments: &[(u32, u64, u64, u64)], places: &[u64]) {
-    let kernel = kernel_that_resets(segments);
-    let kernel = Kernel::parse(&kernel, false).expect("the kernel is valid");
-    let disk = Disk::new(&plain(&kernel).bytes);
-    // After its reset, QEMU does not exit.
+    let elf = kernel_that_resets(segments);
+    let kernel = Kernel::parse(&elf, false).expect("the kernel is valid");
+    let (mut machine, _disk) = after_its_reset(&plain(&kernel));
+    let serial = machine.serial();
+    for (segment, place) in segments.iter().zip(places) {
+        let bytes = machine.memory(*place, 0x400).expect("QEMU shows memory");
+        let is_there = bytes == [0x0f, 0x0b].repeat(0x200);
+        assert!(is_there, "{segment:x?} is not at {place:x}: {serial}");
+    }
+}
+
+/// Boots a kernel, up to its reset, after which QEMU does not exit.
+fn after_its_reset(image: &Image) -> (Machine, Disk) {
+    let disk = Disk::new(&image.bytes);
     let mut machine = disk.boot(&["-m", "3G", "-no-shutdown"]);
     let start = Instant::now();
     while machine.run_state().expect("QEMU answers") != "shutdown" {
@@ -160,10 +179,41 @@ fn stand_at(segments: &[(u32, u64, u64, u64)], places: &[u64]) {
     }
     let serial = machine.serial();
     assert!(serial.contains("long mode, entry"), "{serial}");
-    for (segment, place) in segments.iter().zip(places) {
-        let bytes = machine.memory(*place, 0x400).expect("QEMU shows memory");
-        let is_there = bytes == [0x0f, 0x0b].repeat(0x200);
-        assert!(is_there, "{segment:x?} is not at {place:x}: {serial}");
+    (machine, disk)
+}
+
+/// The memory between two segments is free. For a kernel of the bootloader crate it is
+/// the kernel's, as under that crate's loader.
+#[test]
+fn a_hole_between_segments() {
+    // No memory has these physical addresses.
+    let elf = kernel_that_resets(&[
+        (5, 0x20_0000, 1 << 40, 0x400),
+        (6, 0x30_0000, 1 << 41, 0x1000),
+    ]);
+    let kernel = Kernel::parse(&elf, false).expect("the kernel is valid");
+    let crate09 = Crate09::parse("map_physical_memory").expect("it has this feature");
+    for (crate09, hole, expected) in [
+        (None, 0x20_1000, KIND_USABLE),
+        (Some(crate09), 0x40_1000, KIND_KERNEL),
+    ] {
+        let manifest = Manifest {
+            crate09,
+            ..Manifest::default()
+        };
+        let image = Image::new(&kernel, &manifest, &Options::default());
+        let (mut machine, _disk) = after_its_reset(&image.expect("there is room for all"));
+        let space = AddressSpace::choose(&kernel, &manifest).expect("there is room for all");
+        let info = Pages::of(&mut machine).at(space.boot_info.first);
+        let info = info.expect("the boot info is mapped").phys;
+        let map = machine.memory(info, INFO_COUNT as usize);
+        let map = map.expect("QEMU shows memory");
+        let number = |at: usize| u64::from_le_bytes(map[at..][..8].try_into().expect("8 bytes"));
+        let region = (0..map.len())
+            .step_by(INFO_REGION_BYTES as usize)
+            .find(|at| (number(*at)..number(at + 8)).contains(&(hole / PAGE_BYTES)));
+        let kind = region.map(|at| number(at + INFO_REGION_KIND as usize));
+        assert_eq!(kind, Some(expected), "{hole:#x}");
     }
 }
 

@@ -5,8 +5,9 @@
 
 use crate::common::bad_bios::Expected::{Boots, Error};
 use crate::common::bad_bios::{BadBios, case, check, check_all, check_kernel};
-use crate::common::{Disk, Folder, LONG};
-use siso_image::layout::{INFO_REGIONS, REGIONS_BIOS};
+use crate::common::{Disk, Folder, LONG, kernel};
+use siso_image::elf::Kernel;
+use siso_image::layout::{DEFAULT_STACK_PAGES, INFO_REGIONS, PAGE_BYTES, REGIONS_BIOS};
 use std::ops::Range;
 
 /// An entry of E820: address, length, type, attributes.
@@ -379,6 +380,36 @@ fn a_memory_map_that_is_too_long() {
         &bios,
         &Error("E7 too many memory regions"),
     );
+}
+
+/// Just as much memory as a kernel, its stack, its boot info and its page tables need,
+/// and one page less.
+#[test]
+fn memory_that_is_just_enough() {
+    let file = std::fs::read(kernel("bootloader09")).expect("the kernel can be read");
+    let kernel = Kernel::parse(&file, false).expect("the kernel is valid");
+    // On each level, the tables that the pages fill, and two that they begin and end in.
+    let tables = |pages: u64| {
+        let fill = |below: u64| below / 512 + 2;
+        fill(pages) + fill(fill(pages)) + fill(fill(fill(pages)))
+    };
+    // For the PML4, the first MiB, the boot info and 4 GiB of physical memory.
+    let mut needed = 1 + 3 + 3 + 8;
+    let mut end = 0;
+    for header in kernel.segments.iter().map(|segment| &segment.header) {
+        end = (header.paddr + header.memsz).div_ceil(PAGE_BYTES);
+        needed += tables(end - header.paddr / PAGE_BYTES);
+    }
+    needed += tables(DEFAULT_STACK_PAGES) + DEFAULT_STACK_PAGES + 1;
+    for (missing, expected) in [
+        (0, Boots),
+        (1, Error("E13 not enough memory for the kernel")),
+    ] {
+        let mut bios = BadBios::new(&[]);
+        let memory = (end + needed - missing) * PAGE_BYTES - MIB;
+        bios.set_memory_map(&[LOW, (MIB, memory, RAM, 1)]);
+        check("memory that is just enough", &bios, &expected);
+    }
 }
 
 #[test]

@@ -25,7 +25,8 @@ static CONSTANTS: [u8; 784] = pattern(1);
 #[unsafe(link_section = ".first_variables")]
 static VARIABLES: [AtomicU8; 999] = atomic(pattern(2));
 
-static ZEROES: [AtomicU8; 5000] = [const { AtomicU8::new(0) }; 5000];
+/// With these, the size of .bss is no multiple of 8.
+static ZEROES: [AtomicU8; 5003] = [const { AtomicU8::new(0) }; 5003];
 
 #[unsafe(link_section = ".tail")]
 static TAIL: [u8; 5555] = pattern(3);
@@ -50,10 +51,10 @@ extern "C" fn _start() -> ! {
     assert!(zeroes.iter().all(|&byte| byte == 0), ".bss is not zero");
 
     check_initialised();
-    for (byte, value) in black_box(&ZEROES).iter().zip(pattern::<5000>(4)) {
+    for (byte, value) in black_box(&ZEROES).iter().zip(pattern::<5003>(4)) {
         byte.store(value, Relaxed);
     }
-    for (byte, value) in black_box(&ZEROES).iter().zip(pattern::<5000>(4)) {
+    for (byte, value) in black_box(&ZEROES).iter().zip(pattern::<5003>(4)) {
         assert!(byte.load(Relaxed) == value, ".bss cannot be written");
     }
     check_initialised();
