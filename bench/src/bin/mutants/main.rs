@@ -27,6 +27,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 use suite::{LONG, Outcome, Suite, Test};
 
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
             Arg::new("files")
                 .long("files")
                 .default_value("")
-                .help("Only mutants of these files: how their names begin, with commas"),
+                .help("Only mutants of these files, or lines: how FILE:LINE begins, with commas"),
         )
         .arg(Arg::new("record").long("record").hide(true))
         .arg(
@@ -115,36 +118,34 @@ fn run(sample: usize, seed: usize, [tests, files]: [&str; 2], until: &str) -> Re
     let failed = |error| format!("{}: {error}", folder.display());
     fs::create_dir_all(&recordings).map_err(failed)?;
     boots::wrapper(&recordings, &points)?;
-    let mut wanted = Vec::new();
-    let names = suite.names(&program)?;
+    let mut names = suite.names(&program)?;
     let is_one = |name: &str, starts: &str| starts.split(',').any(|start| name.starts_with(start));
-    for name in names.iter().filter(|name| is_one(name, tests)) {
-        wanted.push(suite.record(name, &program, &points, &recordings)?);
-    }
-
+    names.retain(|name| is_one(name, tests));
+    let mut tests = side_by_side(&names, |_, name| {
+        suite.record(name, &program, &points, &recordings)
+    })?;
     if until == "record" {
         return Ok(true);
     }
     let all: Vec<Mutant> = points.iter().flat_map(mutate::mutants).collect();
     let mut mutants = choose(all.iter().collect(), sample, seed as u64);
-    mutants.retain(|mutant| is_one(&mutant.point.file, files));
-    let mut tests = wanted;
+    mutants.retain(|Mutant { point, .. }| is_one(&format!("{}:{}", point.file, point.line), files));
     eprintln!("mutants: trying {} of {}", mutants.len(), all.len());
-    let mut results = Results::open(&folder.join("results")).map_err(failed)?;
-    let usable = repeat_boots(&tests, &mutants, &mut results)
-        .map_err(|error| format!("repeating boots: {error}"))?;
-    if until == "tests" {
-        run_tests(
-            &mut tests,
-            &usable,
-            &mutants,
-            &mut results,
-            &suite,
-            &program,
-        )?;
-    }
+    let results = Results::open(&folder.join("results")).map_err(failed)?;
     let docs = tools::read(&top.join("docs/testing.md"))?;
     let docs = String::from_utf8_lossy(&docs);
+    // What nothing notices meets every boot and test: last, where that is known.
+    let explained = report::explained(&docs);
+    let (known, open): (Vec<&Mutant>, Vec<&Mutant>) = mutants
+        .iter()
+        .partition(|mutant| explained.contains(&report::row_of(mutant, &sources)));
+    for some in [open, known] {
+        let usable = repeat_boots(&tests, &some, &results)
+            .map_err(|error| format!("repeating boots: {error}"))?;
+        if until == "tests" {
+            run_tests(&mut tests, &usable, &some, &results, &suite, scratch.path())?;
+        }
+    }
     Ok(report::print(&mutants, &all, &results, &sources, &docs))
 }
 
@@ -160,45 +161,60 @@ fn sum_of_loader(folder: &Path) -> Result<String, String> {
 fn repeat_boots(
     tests: &[Test],
     mutants: &[&Mutant],
-    results: &mut Results,
+    results: &Results,
 ) -> Result<BTreeSet<String>, String> {
     let mut boots: Vec<(&Test, &Boot)> = Vec::new();
     let mut names = BTreeSet::new();
     for test in tests {
         for boot in &test.recorded.boots {
-            if names.insert(&boot.name) {
+            if names.insert(&boot.name) && !boot.unusable.exists() {
                 boots.push((test, boot));
             }
         }
     }
-    // The shortest first.
+    // The shortest first, and before all others those that reach something new.
     boots.sort_by_key(|(test, _)| test.time / test.recorded.boots.len() as u32);
-    let mut usable = BTreeSet::new();
-    for (n, (_, boot)) in boots.iter().enumerate() {
-        let open: Vec<&Mutant> = mutants
+    let mut reached: BTreeSet<u64> = BTreeSet::new();
+    let (new, others): (Vec<_>, Vec<_>) = boots.into_iter().partition(|(_, boot)| {
+        let before = reached.len();
+        reached.extend(&boot.reaches);
+        reached.len() > before
+    });
+    let boots = new.into_iter().chain(others).map(|(_, boot)| boot);
+    let boots: Vec<(usize, &Boot)> = boots.enumerate().collect();
+    let usable = side_by_side(&boots, |worker, &(n, boot)| {
+        let is_open = |mutant: &Mutant| {
+            results.killer(mutant).is_none() && !results.passed(mutant, &boot.name)
+        };
+        let mut open: Vec<&Mutant> = mutants
             .iter()
             .copied()
             .filter(|mutant| boot.reaches.contains(&mutant.point.address))
-            .filter(|mutant| results.killer(mutant).is_none())
-            .filter(|mutant| !results.passed(mutant, &boot.name))
+            .filter(|mutant| is_open(mutant))
             .collect();
-        if boot.unusable.exists() {
-            continue;
-        }
-        usable.insert(boot.name.clone());
+        let name = &boot.name;
         if open.is_empty() {
-            continue;
+            return Ok(Some(name.clone()));
         }
-        let (all, name) = (boots.len(), &boot.name);
-        eprintln!("mutants: boot {n} of {all}, {name}: {} mutants", open.len());
+        // The boot at its side tries the same mutants: begin at either end.
+        if worker % 2 == 1 {
+            open.reverse();
+        }
+        eprintln!(
+            "mutants: boot {n} of {}, {name}: {} mutants",
+            boots.len(),
+            open.len()
+        );
         let failed = |error: std::io::Error| format!("{name}: {error}");
         let Ok(Some(mut guest)) = Guest::start(boot) else {
             eprintln!("mutants: {name} cannot be repeated");
-            usable.remove(name);
             tools::write(&boot.unusable, b"")?;
-            continue;
+            return Ok(None);
         };
         for mutant in open {
+            if !is_open(mutant) {
+                continue;
+            }
             let mut change = guest.change(mutant.point.address, &mutant.bytes);
             if !matches!(change, Ok(Change::None | Change::Text)) && !guest.is_good() {
                 // Was it the mutant, or the guest? A new one tells.
@@ -215,10 +231,46 @@ fn repeat_boots(
                 Change::Text => Verdict::Differs,
                 Change::None => Verdict::Passed,
             };
-            results.note(mutant, verdict, &boot.name).map_err(failed)?;
+            results.note(mutant, verdict, name).map_err(failed)?;
         }
-    }
-    Ok(usable)
+        Ok(Some(name.clone()))
+    })?;
+    Ok(usable.into_iter().flatten().collect())
+}
+
+/// Does this with each of them, in order, as many at a time as there are CPUs; each
+/// worker has a number.
+fn side_by_side<T: Sync, R: Send>(
+    all: &[T],
+    work: impl Fn(usize, &T) -> Result<R, String> + Sync,
+) -> Result<Vec<R>, String> {
+    let next = AtomicUsize::new(0);
+    let worker = |number: usize| {
+        let mut done = Vec::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            match all.get(n) {
+                Some(one) => done.push(work(number, one).inspect_err(|_| {
+                    next.store(all.len(), Ordering::Relaxed); // the others end, too
+                })?),
+                None => return Ok(done),
+            }
+        }
+    };
+    let worker = &worker;
+    let count = thread::available_parallelism().map_or(1, |count| count.get());
+    let done: Result<Vec<Vec<R>>, String> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..count)
+            .map(|number| scope.spawn(move || worker(number)))
+            .collect();
+        let results = workers.into_iter().map(|worker| worker.join());
+        results.map(|it| it.expect("no worker panics")).collect()
+    });
+    Ok(done?.into_iter().flatten().collect())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts a guest that could be started before.
@@ -252,17 +304,18 @@ fn run_tests(
     tests: &mut [Test],
     usable: &BTreeSet<String>,
     mutants: &[&Mutant],
-    results: &mut Results,
+    results: &Results,
     suite: &Suite,
-    program: &Path,
+    folder: &Path,
 ) -> Result<(), String> {
     // A changed test may notice more.
     let name = |test: &Test| format!("{}@{:08x}", test.name, suite.sum());
     tests.sort_by_key(|test| test.time);
-    let mut order: Vec<&Test> = tests.iter().filter(|test| test.can_have_mutant()).collect();
-    for mutant in mutants {
+    let order: Vec<&Test> = tests.iter().filter(|test| test.can_have_mutant()).collect();
+    let order = Mutex::new(order);
+    side_by_side(mutants, |worker, mutant| {
         if results.killer(mutant).is_some() {
-            continue;
+            return Ok(());
         }
         // Where the text differs, only the test knows whether it looks at that.
         let differs = |test: &Test| {
@@ -277,12 +330,14 @@ fn run_tests(
                 && !results.passed(mutant, &name(test))
                 && (!was_repeated || differs(test))
         };
-        let (first, then): (Vec<&Test>, Vec<&Test>) = order
+        let program = folder.join(format!("suite{worker}"));
+        let known = lock(&order).clone();
+        let (first, then): (Vec<&Test>, Vec<&Test>) = known
             .iter()
             .filter(|test| is_open(test))
             .partition(|test| differs(test));
         for test in first.into_iter().chain(then) {
-            let verdict = match fails(mutant, test, suite, program)? {
+            let verdict = match fails(mutant, test, suite, &program)? {
                 true => Verdict::Killed,
                 false => Verdict::Passed,
             };
@@ -291,13 +346,16 @@ fn run_tests(
                 .map_err(|error| format!("{}: {error}", test.name))?;
             if verdict == Verdict::Killed {
                 // It may notice the next mutant, too.
+                let mut order = lock(&order);
                 let at = order.iter().position(|other| other.name == test.name);
                 order[..=at.expect("it is one of them")].rotate_right(1);
                 break;
             }
         }
-    }
-    Ok(())
+        let _ = fs::remove_file(&program); // there is none without an open test
+        Ok(())
+    })
+    .map(drop)
 }
 
 /// A sample, the same for the same seed (Knuth's linear congruential generator); a

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// The rows of the table of equivalent mutants in docs/testing.md, without the last
 /// cell, which says why.
-fn explained(docs: &str) -> Vec<String> {
+pub fn explained(docs: &str) -> Vec<String> {
     let rows = docs.lines().filter_map(|row| {
         let row = row.strip_prefix("| ")?;
         let cells: Vec<&str> = row.split(" | ").collect();
@@ -20,7 +20,8 @@ fn explained(docs: &str) -> Vec<String> {
     rows.collect()
 }
 
-fn row_of(mutant: &Mutant, sources: &Sources) -> String {
+/// A mutant as in that table.
+pub fn row_of(mutant: &Mutant, sources: &Sources) -> String {
     let code = sources.code(mutant.point);
     format!(
         "{} | `boot/{}` | `{code}`",

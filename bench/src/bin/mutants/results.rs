@@ -1,11 +1,13 @@
 //! What is known of each mutant. It is written down at once, so a run that is ended
 //! goes on where it was.
 
+use crate::lock;
 use crate::mutate::Mutant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::sync::Mutex;
 
 /// What is known of a mutant.
 #[derive(Default)]
@@ -29,7 +31,7 @@ pub enum Verdict {
 /// What is known of all mutants of a loader.
 pub struct Results {
     file: File,
-    all: BTreeMap<String, Known>,
+    all: Mutex<BTreeMap<String, Known>>,
 }
 
 fn key(mutant: &Mutant) -> String {
@@ -57,36 +59,42 @@ impl Results {
                 _ => result.note(Verdict::Differs, by),
             }
         }
-        Ok(Results { file, all })
+        Ok(Results {
+            file,
+            all: Mutex::new(all),
+        })
     }
 
     /// Notes what a test or boot says about a mutant.
-    pub fn note(&mut self, mutant: &Mutant, verdict: Verdict, by: &str) -> std::io::Result<()> {
+    pub fn note(&self, mutant: &Mutant, verdict: Verdict, by: &str) -> std::io::Result<()> {
         let key = key(mutant);
         let outcome = match verdict {
             Verdict::Killed => "killed",
             Verdict::Passed => "passed",
             Verdict::Differs => "differs",
         };
-        writeln!(self.file, "{key}|{outcome}|{by}")?;
-        self.all.entry(key).or_default().note(verdict, by);
+        let mut all = lock(&self.all);
+        (&self.file).write_all(format!("{key}|{outcome}|{by}\n").as_bytes())?;
+        all.entry(key).or_default().note(verdict, by);
         Ok(())
     }
 
     /// The test or boot that noticed it.
-    pub fn killer(&self, mutant: &Mutant) -> Option<&str> {
-        self.all.get(&key(mutant))?.killer.as_deref()
+    pub fn killer(&self, mutant: &Mutant) -> Option<String> {
+        lock(&self.all).get(&key(mutant))?.killer.clone()
     }
 
     /// Whether this test or boot did not notice it.
     pub fn passed(&self, mutant: &Mutant, by: &str) -> bool {
-        let result = self.all.get(&key(mutant));
+        let all = lock(&self.all);
+        let result = all.get(&key(mutant));
         result.is_some_and(|result| result.passed.contains(by) || result.differs.contains(by))
     }
 
     /// Whether the text on the serial line was another one in this boot.
     pub fn differs(&self, mutant: &Mutant, boot: &str) -> bool {
-        let result = self.all.get(&key(mutant));
+        let all = lock(&self.all);
+        let result = all.get(&key(mutant));
         result.is_some_and(|result| result.differs.contains(boot))
     }
 }

@@ -2,12 +2,14 @@
 //! mutant in it.
 
 use crate::boots::{self, Recorded};
+use crate::lock;
 use bench::points::Point;
 use bench::tools;
 use siso_image::{LOADER, qemu};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// The modules with tests that boot the loader in QEMU. (Those that take longest,
@@ -66,6 +68,9 @@ pub struct Suite {
     program: Vec<u8>,
     /// Where in the program the loader's bytes are.
     loaders: Vec<usize>,
+    /// Held while a copy of it is written, and while a process is started: that would
+    /// have the file open for a moment, and a file open for writing does not run.
+    starting: Mutex<()>,
 }
 
 impl Suite {
@@ -96,6 +101,7 @@ impl Suite {
             folder: top.join("tools"),
             program,
             loaders,
+            starting: Mutex::new(()),
         })
     }
 
@@ -110,6 +116,7 @@ impl Suite {
         for start in &self.loaders {
             program[start + offset..][..bytes.len()].copy_from_slice(bytes);
         }
+        let _starting = lock(&self.starting);
         tools::write(to, &program)?;
         tools::run(Command::new("chmod").arg("+x").arg(to)).map(drop)
     }
@@ -181,14 +188,17 @@ impl Suite {
                 .env("SISO_QEMU", qemu::program())
                 .env("QEMU", folder.join("qemu"));
         }
-        let status = command
-            .status()
-            .map_err(|error| format!("timeout: {error}"))?;
-        // `timeout` says so by 124, or by 137 after SIGKILL.
-        Ok(match status.code() {
-            Some(0) => Outcome::Passed,
-            Some(124 | 137) => Outcome::TimedOut,
-            _ => Outcome::Failed,
-        })
+        let failed = |error| format!("timeout: {error}");
+        let starting = lock(&self.starting);
+        let child = command.spawn();
+        drop(starting);
+        let status = child.map_err(failed)?.wait().map_err(failed)?;
+        // `timeout` says so by 124, or by 137 after SIGKILL; 125 to 127 are its own.
+        match status.code() {
+            Some(0) => Ok(Outcome::Passed),
+            Some(124 | 137) => Ok(Outcome::TimedOut),
+            Some(125..=127) => Err(format!("{name} cannot be started")),
+            _ => Ok(Outcome::Failed),
+        }
     }
 }
