@@ -1,6 +1,8 @@
 //! This project's kernels boot on every emulator and print what they should.
 
-use crate::common::{Disk, LONG, bochs};
+use crate::common::{Disk, LONG, bochs, field, image};
+use siso_image::SECTOR;
+use siso_image::layout::{KERNEL_SECTOR, KERNEL_SECTORS};
 use siso_image::qemu::{Machine, Screen};
 
 /// Asserts that row 0 has the greeting, in light cyan on black.
@@ -51,6 +53,24 @@ fn hello(profile: &str, arguments: &[&str]) {
 #[test]
 fn release_on_qemu() {
     hello("release", &[]);
+}
+
+/// All that the loader says, to the letter.
+#[test]
+fn what_the_loader_says() {
+    let image = image("release/siso_os");
+    let sectors = field(&image, KERNEL_SECTORS);
+    let entry = field(&image, KERNEL_SECTOR) * SECTOR + 24; // e_entry
+    let entry = u64::from_le_bytes(image[entry..][..8].try_into().expect("8 bytes"));
+    let mut machine = Disk::new(&image).boot(&[]);
+    boots(&mut machine);
+    let expected = format!(
+        "\nsiso_os: stage 2, drive 80\nmemory 127 MiB\nkernel {} KiB \n\
+         long mode, entry {entry:016X}\n",
+        sectors.div_ceil(2)
+    );
+    let serial = machine.serial();
+    assert!(serial.starts_with(&expected), "{expected}, not {serial}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::common::{
 };
 use siso_image::address_space::AddressSpace;
 use siso_image::crate09::Crate09;
-use siso_image::elf::Kernel;
+use siso_image::elf::{HEADERS_MAX, Kernel};
 use siso_image::image::{Image, Options};
 use siso_image::layout::{
     INFO_COUNT, INFO_REGION_BYTES, INFO_REGION_KIND, KIND_KERNEL, KIND_USABLE, PAGE_BYTES,
@@ -35,7 +35,7 @@ fn segments_that_share_pages() {
 
 #[test]
 fn sixteen_mib_of_data() {
-    let serial = passes("payload_16m", &[]);
+    let serial = passes_in_garbage("payload_16m");
     assert!(
         serial.contains(&"#".repeat(40)),
         "a large kernel has a progress bar: {serial}"
@@ -115,7 +115,7 @@ fn debug_data_is_not_stored() {
 /// ascend, or are in one frame.
 #[test]
 fn segments_in_any_physical_order() {
-    let segments: [[(u32, u64, u64, u64); 2]; 4] = [
+    let segments: [[(u32, u64, u64, u64); 2]; 5] = [
         [
             (5, 0x40_0000, 0x4800_0000, 0x400),
             (4, 0x40_0800, 0x4800_0800, 0x400),
@@ -129,6 +129,10 @@ fn segments_in_any_physical_order() {
             (6, 0x40_0000, 0x7800_0000, 0x2000),
         ],
         [
+            (5, 0x20_0000, 0x4800_0000, 0x400),
+            (6, 0x40_0000, 0x8800_0000, 0x1000),
+        ],
+        [
             (6, 0x20_0000, 0x20_1000, 0x1000),
             (5, 0x40_0000, 0x20_0000, 0x400),
         ],
@@ -139,8 +143,8 @@ fn segments_in_any_physical_order() {
 }
 
 /// Segments that cannot have their physical addresses go to the lowest 2 MiB, at
-/// their virtual distance: they would overlap, or they share a page and are not in
-/// the same frame.
+/// their virtual distance: they would overlap, they share a page and are not in the
+/// same frame, or their addresses are above 4 GiB.
 #[test]
 fn segments_that_cannot_have_their_addresses() {
     let (first, other) = (0x4800_0000, 0x7800_0800);
@@ -153,6 +157,17 @@ fn segments_that_cannot_have_their_addresses() {
     stand_at(&overlap, &[0x20_0000, 0x20_2000]);
     let shared = [(5, 0x40_0000, first, 0x400), (4, 0x40_0800, other, 0x400)];
     stand_at(&shared, &[0x20_0000, 0x20_0800]);
+    let high = [(5, 0x40_0000, (1 << 32) + first, 0x400)];
+    stand_at(&high, &[0x20_0000]);
+}
+
+/// As many segments as there may be: their headers are in several sectors.
+#[test]
+fn many_segments() {
+    let segment = |n| (5, n * PAGE_BYTES, n * PAGE_BYTES, 0x400);
+    let segments: Vec<_> = (0x200..).take(HEADERS_MAX).map(segment).collect();
+    let places: Vec<u64> = segments.iter().map(|segment| segment.2).collect();
+    stand_at(&segments, &places);
 }
 
 /// Asserts that the loader starts a kernel with these segments, and where they are.
