@@ -96,8 +96,9 @@ own_segment:
         .globl  mutants, mutant_checksums, mutant_elf
 entry_cs:       .word   0       # CS when the image is entered
 entry_dl:       .word   0x80    # DL when the image is entered
-entry_garbage:  .word   0       # all other registers hold garbage then, DF is
-                                # set, and the stack is ours
+entry_garbage:  .word   0       # all other registers hold garbage then, and so
+                                # does memory from 7E00h on; DF is set, and the
+                                # stack is ours
 first_sector:   .word   0       # the sector of the image to load and enter
 key_before:     .word   0       # a key was pressed before the image is entered
 drive:          .word   0x80    # the drive number that the image answers to
@@ -217,6 +218,18 @@ main:   mov     %cs, %ax
         jne     .Lfill
         pop     %es
 .Lfilled:
+        cmpw    $0, entry_garbage
+        je      .Lzero
+        push    %es
+        mov     $0x7e00 >> 4, %ax
+.Lsector:
+        mov     $512 / 4, %cx
+        call    fill
+        add     $512 >> 4, %ax
+        cmp     $0x36000 >> 4, %ax
+        jne     .Lsector
+        pop     %es
+.Lzero:
         mov     direction_down, %ax
         or      segments_changed, %ax
         jz      .Lno_hook16

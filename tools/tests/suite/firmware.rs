@@ -24,7 +24,7 @@ fn entry() {
     check_all(&[
         case("entry at 07C0:0000", &[("entry_cs", 0x7c0)], Boots),
         case(
-            "entry with garbage in all registers, DF set",
+            "entry with garbage in all registers and in memory, DF set",
             &[("entry_garbage", 1)],
             Boots,
         ),
@@ -42,6 +42,9 @@ fn entry() {
             Error("E1 disk read"),
         ),
     ]);
+    let bios = BadBios::new(&[("entry_garbage", 1)]);
+    let name = "entry with garbage, a kernel with a progress bar";
+    check_kernel(name, &bios, &Boots, "payload_16m", &[]);
 }
 
 /// What the boot info says about the machine.

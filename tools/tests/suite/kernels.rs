@@ -161,13 +161,31 @@ fn segments_that_cannot_have_their_addresses() {
     stand_at(&high, &[0x20_0000]);
 }
 
-/// As many segments as there may be: their headers are in several sectors.
+/// The headers of eight segments fill a sector; as many as there may be need several.
 #[test]
 fn many_segments() {
-    let segment = |n| (5, n * PAGE_BYTES, n * PAGE_BYTES, 0x400);
-    let segments: Vec<_> = (0x200..).take(HEADERS_MAX).map(segment).collect();
-    let places: Vec<u64> = segments.iter().map(|segment| segment.2).collect();
-    stand_at(&segments, &places);
+    for count in [8, HEADERS_MAX] {
+        let segment = |n| (5, n * PAGE_BYTES, n * PAGE_BYTES, 0x400);
+        let segments: Vec<_> = (0x200..).take(count).map(segment).collect();
+        let places: Vec<u64> = segments.iter().map(|segment| segment.2).collect();
+        stand_at(&segments, &places);
+    }
+}
+
+/// A page has the rights of all segments in it, and no others.
+#[test]
+fn four_segments_in_two_pages() {
+    let elf = kernel_that_resets(&[
+        (5, 0x40_0000, 0x40_0000, 0x400),
+        (4, 0x40_0400, 0x40_0400, 0x400),
+        (4, 0x40_0800, 0x40_0800, 0x1000),
+        (4, 0x40_1c00, 0x40_1c00, 0x400),
+    ]);
+    let kernel = Kernel::parse(&elf, false).expect("the kernel is valid");
+    let (mut machine, _disk) = after_its_reset(&plain(&kernel));
+    let pages = Pages::of(&mut machine);
+    let is_code = |address| pages.at(address).expect("it is mapped").executable;
+    assert_eq!([0x40_0000, 0x40_1000].map(is_code), [true, false]);
 }
 
 /// Asserts that the loader starts a kernel with these segments, and where they are.
