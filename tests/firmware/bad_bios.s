@@ -148,7 +148,8 @@ e820_short:     .word   0xffff  # the entry for which ECX reports 20
 e820_cf_end:    .word   0       # CF, not EBX = 0, marks the end
 e820_count:     .word   0       # entries in the table
 e820_lost:      .word   0xffff  # the entry for which EAX is not SMAP
-e801_mode:      .word   0       # 1: results in CX and DX only; 2: unsupported
+e801_mode:      .word   0       # 1: results in CX and DX only; 2: unsupported;
+                                # 3: AX = BX = 0, and CX and DX are not changed
 e801_ax:        .word   0       # the result in AX and CX; 0: unchanged
 e801_bx:        .word   0       # the result in BX and DX; 0: unchanged
 ext_absent:     .word   0       # AH=88h is unsupported
@@ -831,6 +832,8 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
 
 .Le801: cmpw    $2, %cs:e801_mode
         je      .Lunknown
+        cmpw    $3, %cs:e801_mode
+        je      .Lno_sizes
         pushf
         lcall   *%cs:old15
         jc      failure
@@ -845,6 +848,7 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
 .Lblocks:
         cmpw    $1, %cs:e801_mode
         jne     .Lsized
+.Lno_sizes:
         xor     %ax, %ax
         xor     %bx, %bx
 .Lsized:cmpw    $0, %cs:carry_kept

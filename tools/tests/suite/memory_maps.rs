@@ -482,6 +482,11 @@ fn older_memory_calls_report_all_memory() {
             126,
         ),
         ("AH=88h", &[("e820_mode", 2), ("e801_mode", 2)], 63),
+        (
+            "AH=88h, E801 reports nothing",
+            &[("e820_mode", 2), ("e801_mode", 3)],
+            63,
+        ),
     ] {
         let serial = check(name, &BadBios::new(settings), &Boots);
         let line = format!("memory {mib} MiB");
