@@ -225,3 +225,24 @@ fn checksum_table(checksums: &[u64], table_sector: u32) -> (Vec<u8>, u64) {
     }
     (table, next.expect("there is at least one chunk"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block has 8,127 checksums, and that of the next block.
+    #[test]
+    fn checksum_tables_of_several_blocks() {
+        for (chunks, expected) in [(1, 1), (64, 1), (65, 2), (8127, 127), (8128, 128)] {
+            assert_eq!(table_sectors(chunks), expected, "{chunks}");
+        }
+        let checksums: Vec<u64> = (0..8128).collect();
+        let (table, checksum) = checksum_table(&checksums, 16);
+        assert_eq!(table.len(), 128 * SECTOR);
+        let (first, second) = table.split_at(127 * SECTOR);
+        assert_eq!(checksum, checksum::chunk(first, 16));
+        let next = checksum::chunk(second, 16 + 127);
+        assert!(first.ends_with(&next.to_le_bytes()));
+        assert!(second.starts_with(&8127u64.to_le_bytes()));
+    }
+}

@@ -159,6 +159,10 @@ fn truncated_files() {
 fn segments_at_impossible_addresses() {
     refused_with(&[(P_VADDR, &0u64.to_le_bytes())], "overlaps the first MiB");
     refused_with(
+        &[(P_VADDR, &0u64.to_le_bytes())],
+        "segment at 0x0 (r--, ", // its rights
+    );
+    refused_with(
         &[(P_VADDR, &(ONE_MIB - 1).to_le_bytes())],
         "overlaps the first MiB",
     );
@@ -212,6 +216,14 @@ fn shared_pages_that_would_be_writable_code() {
         (E_ENTRY, &vaddr.to_le_bytes()),
     ];
     refused_with(&changes, "share a page");
+}
+
+/// The last page there is may be a kernel's.
+#[test]
+fn a_segment_up_to_the_last_address() {
+    let page = 0u64.wrapping_sub(0x1000);
+    let file = crate::common::kernel_that_resets(&[(5, page, 0x20_0000, 0x1000)]);
+    assert!(Kernel::parse(&file, false).is_ok());
 }
 
 /// A segment without bytes in the file may have any offset.
