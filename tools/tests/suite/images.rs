@@ -1,7 +1,7 @@
 //! The image builder's output: where it may be written, and what other tools make of
 //! it.
 
-use crate::common::{Folder, image, kernel, path, plain, runner, siso_image};
+use crate::common::{Folder, image, kernel, path, plain, siso_image};
 use siso_image::elf::Kernel;
 use siso_image::layout::CHUNK_SECTORS;
 use siso_image::{LOADER, SECTOR};
@@ -28,19 +28,6 @@ fn outputs_that_cannot_be_written() {
     let missing = siso_image(&["build", "no-such-kernel", "-o", path(&folder.0.join("x"))]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("no-such-kernel"));
-}
-
-/// A name without a folder is in the current one.
-#[test]
-fn an_output_without_a_folder() {
-    let folder = Folder::new();
-    let output = runner::command()
-        .args(["build", path(&kernel("release/siso_os")), "-o", "image"])
-        .current_dir(&folder.0)
-        .output()
-        .expect("the image builder starts");
-    assert!(output.status.success(), "{output:?}");
-    assert!(folder.0.join("image").exists());
 }
 
 /// Symbolic links are followed; devices are refused.
