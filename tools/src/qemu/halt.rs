@@ -184,9 +184,12 @@ impl Machine {
         let long_mode = registers.get("EFER")? & EFER_LMA != 0;
         let waits = registers.get("HLT")? != 0;
         let interrupts = registers.get("RFL").or(registers.get("EFL"))? & RFLAGS_IF != 0;
-        // Only in long mode is RIP a linear address.
-        let loops = |machine: &mut Machine, rip| never_ends(rip, |at| machine.code(at));
-        let stopped = !interrupts && (waits || long_mode && loops(self, registers.get("RIP")?));
+        // QEMU shows RIP in 64-bit code only.
+        let loops = |machine: &mut Machine| {
+            let rip = registers.get("RIP");
+            rip.is_ok_and(|rip| never_ends(rip, |at| machine.code(at)))
+        };
+        let stopped = !interrupts && (waits || loops(self));
         let cpu = Cpu {
             long_mode,
             waits,
