@@ -86,7 +86,11 @@ pub fn boot(
             .args(["-INT", &child.0.id().to_string()])
             .status()?;
         let text = file("text");
-        child.send(&format!("writemem \"{}\" 0xb8000 4000", text.display()));
+        let (address, bytes) = (Screen::ADDRESS, Screen::BYTES);
+        child.send(&format!(
+            "writemem \"{}\" {address:#x} {bytes}",
+            text.display()
+        ));
         child.send("quit");
         child.0.wait()?;
         screen = fs::read(&text).ok().map(Screen);

@@ -6,9 +6,10 @@
 //! requests in its `Cargo.toml`, [`crate09`] knows what kernels of the `bootloader`
 //! crate expect, and [`address_space`] chooses virtual addresses; [`image`] lays out
 //! the disk with [`checksum`] and [`disk`], and [`output`] writes the file; [`run`]
-//! and [`mod@test`] boot it in [`qemu`], `bochs` in another emulator, and `usb` writes it to a USB stick. `recorder`
-//! records a boot; `tour` makes a page of it, and `why` explains how it ended. `new`
-//! creates a new kernel, and [`adopt`] makes an existing one use all this.
+//! and [`mod@test`] boot it in [`qemu`], `bochs` in another emulator, and `usb` writes it
+//! to a USB stick. `recorder` records a boot; `tour` makes a page of it, and `why`
+//! explains how it ended. `new` creates a new kernel, and [`adopt`] makes an existing one
+//! use all this.
 
 pub mod address_space;
 pub mod adopt;

@@ -333,8 +333,9 @@ impl Guest<'_> {
         Ok(self.wait(wants)?.unwrap_or(Outcome::Hangs))
     }
 
-    /// Lets the machine run until the routine is back. On the way, each exit of the student's
-    /// must lead to code that can go on. The return address has `bytes` bytes. `None` if it is back, or how the boot ends.
+    /// Lets the machine run until the routine is back: `None`, or how the boot ends before.
+    /// On the way, each exit of the student's must lead to code that can go on. The return
+    /// address has `bytes` bytes.
     fn wait_for_return(
         &mut self,
         before: &Cpu,

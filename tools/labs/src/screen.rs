@@ -9,16 +9,15 @@ use crate::student;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
 use siso_image::manifest::Manifest;
-use siso_image::qemu::{COLUMNS, Machine, ROWS, Scratch, disk, loader_error};
+use siso_image::qemu::{COLUMNS, Machine, ROWS, Scratch, Screen, disk, loader_error};
 use std::fs;
 use std::io;
 use std::thread::sleep;
 
-/// The text memory of a VGA in text mode, of which the screen shows the first part.
-const TEXT: u64 = 0xb8000;
+/// The size of a VGA's text memory, of which the screen shows the first part.
 const TEXT_BYTES: usize = 0x8000;
 const CELLS: usize = ROWS * COLUMNS;
-/// What the lab's kernel writes before anything else: the colours, and the bytes after the
+/// What the lab's kernel, `docs/labs/vga/kernel.rs`, writes before anything else: the colours, and the bytes after the
 /// screen. In each row, another letter: see [`before`].
 const COLORS: u8 = 0x2f;
 const AFTER: u8 = 0x55;
@@ -132,7 +131,7 @@ fn boot(lab: &Lab, check: &Check, kernel: &[u8], image: &[u8]) -> Result<Wrong, 
         return Ok(Some((ending(&report, lab, &places), wanted())));
     };
     let cursor = cursor.trim().parse().unwrap_or(u64::MAX);
-    let memory = machine.memory(TEXT, TEXT_BYTES).map_err(about)?;
+    let memory = machine.memory(Screen::ADDRESS, TEXT_BYTES).map_err(about)?;
     Ok(compare(check, &memory, cursor))
 }
 
@@ -172,9 +171,9 @@ fn compare(check: &Check, memory: &[u8], cursor: u64) -> Wrong {
             *cell = [code, part.colors];
         }
     }
-    let (screen, after) = memory.split_at(CELLS * 2);
+    let (screen, after) = memory.split_at(Screen::BYTES);
     if let Some(n) = after.iter().position(|&byte| byte != AFTER) {
-        let first = TEXT as usize + CELLS * 2;
+        let first = Screen::ADDRESS as usize + Screen::BYTES;
         return Some((
             format!(
                 "memory after the screen was written to, at {:#x}",

@@ -75,10 +75,12 @@ pub fn number<const N: usize>(file: &[u8], offset: usize) -> Option<u64> {
 }
 
 /// The contents of the headers; each program header with its type.
-#[allow(missing_docs)]
 pub struct Headers {
+    /// The kind of file: `e_type`.
     pub kind: u16,
+    /// The address of the entry point: `e_entry`.
     pub entry: u64,
+    /// Each program header, after its `p_type`.
     pub programs: Vec<(u32, Header)>,
 }
 

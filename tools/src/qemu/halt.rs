@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 /// How long screen and serial line must stay unchanged for the kernel to count as
-/// halted, if the CPU waits for interrupts.
+/// halted, if the CPU waits for interrupts; and for the loader's error to be its last word.
 pub const UNCHANGED_WAITING: Duration = Duration::from_secs(2);
 /// The same if the CPU executes instructions. On a busy host, a loader that still
 /// works may be silent for seconds.

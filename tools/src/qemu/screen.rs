@@ -13,9 +13,9 @@ pub struct Screen(pub Vec<u8>);
 
 impl Screen {
     /// The address of text memory.
-    pub(super) const ADDRESS: u64 = 0xb8000;
+    pub const ADDRESS: u64 = 0xb8000;
     /// Its size in bytes.
-    pub(super) const BYTES: usize = ROWS * COLUMNS * 2;
+    pub const BYTES: usize = ROWS * COLUMNS * 2;
 
     /// The text of a row, without trailing blanks.
     pub fn row(&self, row: usize) -> String {

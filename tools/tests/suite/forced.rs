@@ -1,5 +1,6 @@
 //! What only GDB can do: it changes a register where the loader looks at it, for CPUs
-//! that no emulator has, and it sees which way a conditional move goes.
+//! that no emulator has, it stops one where it seldom is when the runner looks, and it
+//! sees which way a conditional move goes.
 
 use crate::common::bad_bios::BadBios;
 use crate::common::{Disk, EXIT, Folder, LONG, PASSED, assert_shows, kernel_that_resets, row, top};
@@ -8,10 +9,13 @@ use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
 use siso_image::layout::{CHUNK_SECTORS, CPU_CHECK, FOUR_GIB, ONE_MIB, STAGE1_BASE};
 use siso_image::manifest::Manifest;
-use siso_image::qemu::Machine;
+use siso_image::qemu::{EFER_LMA, Failure, Machine};
+use siso_image::recorder::stub::{self, Stub};
+use siso_image::recorder::symbols::Symbols;
 use siso_image::{LOADER, LOADER_ELF};
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 /// The first instruction with these bytes at or after an address of the loader.
 fn instruction(from: u64, bytes: &[u8]) -> u64 {
@@ -50,6 +54,35 @@ fn change(folder: &Folder, address: u64, command: &str) {
 fn boot(disk: &Disk, arguments: &[String]) -> Machine {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     disk.boot(&arguments)
+}
+
+/// For an instruction, the CPU executes 32-bit code in long mode. A runner that looks just
+/// then sees a kernel that has not halted.
+#[test]
+fn long_mode_with_32_bit_code() {
+    let (disk, folder) = (Disk::of("release/siso_os"), Folder::new());
+    let socket = folder.0.join("stub");
+    let arguments = stub::arguments(&socket);
+    let mut machine = disk.boot(&arguments.each_ref().map(String::as_str));
+    let mut stub = Stub::connect(&socket).expect("the stub answers");
+    stub.run_to_boot_sector(1).expect("the boot sector starts");
+    let loader = Symbols::read(LOADER_ELF).expect("it is an ELF file");
+    let enter_long = loader.address("enter_long").expect("the loader has it");
+    stub.set_breakpoint(enter_long).expect("it can be set");
+    stub.go_on().expect("the machine runs");
+    while machine.register("EFER").expect("QEMU shows it") & EFER_LMA == 0 {
+        stub.step().expect("the machine can be stepped");
+    }
+    assert!(machine.register("RIP").is_err(), "this is 64-bit code");
+    let seen = machine.wait_for_halt(Duration::from_secs(1));
+    let expected = matches!(
+        seen,
+        Err(Failure::NotHalted {
+            long_mode: true,
+            ..
+        })
+    );
+    assert!(expected, "{:?}", seen.err());
 }
 
 /// Where EFLAGS.ID stays 0 whatever POPF loads, there is no CPUID.

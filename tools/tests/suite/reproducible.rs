@@ -23,24 +23,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Copies what this tree has built of other people's crates for the image builder.
-/// Nothing of them is in an image, and to build them again is most of the work.
-fn take_crates(project: &Path) {
-    const BUILDS: &str = "target/host/debug/build";
-    let to = project.join(BUILDS);
-    fs::create_dir_all(&to).expect("a folder can be made");
-    for entry in fs::read_dir(top().join(BUILDS)).expect("the tests were built there") {
-        let entry = entry.expect("it has a name");
-        let name = entry.file_name();
-        let is_ours = ["siso", "bench"]
-            .iter()
-            .any(|start| name.to_string_lossy().starts_with(start));
-        if !is_ours {
-            run(Command::new("cp").arg("-a").arg(entry.path()).arg(&to));
-        }
-    }
-}
-
 /// Builds the images of both profiles in a copy of the project, with a separate
 /// home folder, toolchain and registry.
 fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
@@ -57,7 +39,6 @@ fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
         }
     }
     let _ = fs::remove_dir_all(project.join("tests/kernels/target")); // usually absent
-    take_crates(&project);
 
     let sysroot = PathBuf::from(run(Command::new("rustc")
         .arg("--print=sysroot")

@@ -56,7 +56,7 @@ fn a_kernel_that_hangs() {
     assert!(said.contains("not finished after 3 seconds"), "{said}");
 }
 
-/// If no kernel starts, the loader's error ends the test at once.
+/// If no kernel starts, the loader's error ends the test, long before its time limit.
 #[test]
 fn a_machine_that_cannot_boot() {
     let settings = [("TIMEOUT", "300"), ("QEMU_FLAGS", "-cpu qemu32")];
