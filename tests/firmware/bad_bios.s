@@ -89,7 +89,7 @@ own_segment:
         .globl  e820_cf_end, e820_count, e820_lost, e801_mode, ext_absent
         .globl  first_sector, key_before, lba_empty, lba_from, chs_below
         .globl  geometry_zero, direction_down, a20_closes, a20_good
-        .globl  e820_returned, e820_short, e801_ax, e801_bx, carry_kept
+        .globl  e820_returned, e820_short, e820_kept, e801_ax, e801_bx, carry_kept
         .globl  stack_changed, a20_slow
         .globl  segments_changed, ext_ax, kbc_full, nx_off, boot_returns
         .globl  loop_first, loop_end, loop_list, table
@@ -145,11 +145,13 @@ e820_mode:      .word   0       # 1: use the table below; 2: unsupported
 e820_bytes:     .word   24      # the bytes of an entry that are written
 e820_returned:  .word   24      # the length that ECX reports
 e820_short:     .word   0xffff  # the entry for which ECX reports 20
+e820_kept:      .word   0xffff  # the entry whose attributes are not written
 e820_cf_end:    .word   0       # CF, not EBX = 0, marks the end
 e820_count:     .word   0       # entries in the table
 e820_lost:      .word   0xffff  # the entry for which EAX is not SMAP
 e801_mode:      .word   0       # 1: results in CX and DX only; 2: unsupported;
-                                # 3: AX = BX = 0, and CX and DX are not changed
+                                # 3: AX = BX = 0, and CX and DX are not changed;
+                                # 4: results in AX and BX only
 e801_ax:        .word   0       # the result in AX and CX; 0: unchanged
 e801_bx:        .word   0       # the result in BX and DX; 0: unchanged
 ext_absent:     .word   0       # AH=88h is unsupported
@@ -847,7 +849,12 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
         mov     %bx, %dx
 .Lblocks:
         cmpw    $1, %cs:e801_mode
+        je      .Lno_sizes
+        cmpw    $4, %cs:e801_mode
         jne     .Lsized
+        xor     %cx, %cx
+        xor     %dx, %dx
+        jmp     .Lsized
 .Lno_sizes:
         xor     %ax, %ax
         xor     %bx, %bx
@@ -887,7 +894,10 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
         imul    $24, %bx, %si
         add     $table, %si
         mov     %cs:e820_bytes, %cx
-        push    %di
+        cmp     %cs:e820_kept, %bx
+        jne     .Lwhole
+        mov     $20, %cx
+.Lwhole:push    %di
 .Lcopy: mov     %cs:(%si), %dl
         mov     %dl, %es:(%di)
         inc     %si

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+use bootloader::bootinfo::MemoryRegion;
 use bootloader::bootinfo::MemoryRegionType::{
     BootInfo as Info, Kernel, KernelStack, PageTable, Usable,
 };
@@ -47,7 +48,7 @@ fn main(info: &'static BootInfo) -> ! {
     boot_info(info);
     memory_map(info);
     stack(info);
-    let table = first_tables();
+    let table = first_tables(info);
     features(info, table);
     thread_local_storage(info);
     for byte in slice_of(&raw mut BSS) {
@@ -171,7 +172,7 @@ fn run(address: u64) {
 
 /// The page tables of the first 2 MiB, at their physical addresses, before anything
 /// that the boot info says is used.
-fn first_tables() -> &'static [u64; 512] {
+fn first_tables(info: &BootInfo) -> &'static [u64; 512] {
     let root: u64;
     // SAFETY: reading CR3 has no side effects.
     unsafe { asm!("mov {}, cr3", out(reg) root, options(nomem, nostack)) }
@@ -181,7 +182,18 @@ fn first_tables() -> &'static [u64; 512] {
     for n in (0..512).filter(|n| top[*n] & PRESENT != 0 && *n != LEFTOVER) {
         report!("PML4 entry: {n}");
     }
-    let pages = table(table(table(top[0])[0])[0]);
+    let pointers = table(top[0]);
+    let directory = table(pointers[0]);
+    let pages = table(directory[0]);
+    for entry in [top[0], pointers[0], directory[0]] {
+        let mut regions = info.memory_map.iter();
+        let frame = (entry & ADDRESS) >> 12;
+        let holds = |it: &&MemoryRegion| {
+            (it.range.start_frame_number..it.range.end_frame_number).contains(&frame)
+        };
+        let kind = regions.find(holds).map(|it| it.region_type);
+        assert!(kind == Some(PageTable), "frame {frame:#x} is {kind:?}");
+    }
     for page in [
         0, 1, 8, 0xf, 0x14, 0x20, 0x9f, 0xa0, 0xb8, 0xbf, 0xc0, 0xf0, 0xff,
     ] {

@@ -379,7 +379,7 @@ fn stage_2_and_rare_headers() {
     let bad = "E10 a kernel segment cannot be loaded";
     let no_elf = "E9 the kernel is not an x86-64 ELF executable";
     type Change = fn(&mut [u8]);
-    let cases: [(&str, Change, &str); 11] = [
+    let cases: [(&str, Change, &str); 12] = [
         (
             "a shared object",
             |headers| put(headers, KIND, 3, 2),
@@ -398,6 +398,11 @@ fn stage_2_and_rare_headers() {
         (
             "a segment that goes on at address 0",
             |headers| put(headers, VADDR + 2 * PHDR, 0u64.wrapping_sub(0x1000), 8),
+            bad,
+        ),
+        (
+            "a segment at a non-canonical address",
+            |headers| put(headers, VADDR + 2 * PHDR, 1 << 47, 8),
             bad,
         ),
         (

@@ -280,6 +280,11 @@ fn memory_maps_with_attributes() {
         &entries([1, 1, 1, 0, 1, 1, 1]),
         &[("e820_short", 3)],
     );
+    check_memory_map(
+        "attributes not written in one entry",
+        &all,
+        &[("e820_kept", 1)],
+    );
 }
 
 #[test]
@@ -479,6 +484,11 @@ fn older_memory_calls_report_all_memory() {
         (
             "E801 in CX and DX",
             &[("e820_mode", 2), ("e801_mode", 1)],
+            126,
+        ),
+        (
+            "E801 in AX and BX",
+            &[("e820_mode", 2), ("e801_mode", 4)],
             126,
         ),
         ("AH=88h", &[("e820_mode", 2), ("e801_mode", 2)], 63),

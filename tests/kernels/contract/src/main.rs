@@ -9,7 +9,7 @@ mod memory;
 use core::arch::x86_64::__cpuid;
 use core::arch::{asm, naked_asm};
 use memory::{INFO, ONE_MIB, PHYSICAL, STACK_END};
-use support::boot_info::{FLAG_NX, KIND_LOADER, KIND_PAGE_TABLE};
+use support::boot_info::{FLAG_NX, FLAG_WX, KIND_LOADER, KIND_PAGE_TABLE};
 use support::paging::PageTables;
 use support::{BootInfo, expect, serial};
 
@@ -155,6 +155,7 @@ fn check_info(info: &BootInfo) {
     ));
     assert!(matches!(drive, 0..=3 | 0x80..=0xff), "drive {drive:#x}");
     register("NX flag", (flags & FLAG_NX).into(), has_nx().into());
+    register("W^X flag", (flags & FLAG_WX).into(), 0);
 }
 
 /// Checks that what remains of the loader in low memory is marked as in use.
@@ -178,6 +179,13 @@ fn check_loader(entry: &Entry, info: &BootInfo, tables: &PageTables) {
         info.kind(root) == Some(KIND_PAGE_TABLE),
         "CR3 {root:#x} is not marked"
     );
+    for region in info.regions() {
+        assert!(
+            region.kind != KIND_PAGE_TABLE || region.start >= ONE_MIB / 4096,
+            "page tables in frame {:#x}",
+            region.start
+        );
+    }
 }
 
 /// Checks that the selectors of the protocol can be loaded.

@@ -32,6 +32,8 @@ const _: () = assert!(offset_of!(BootInfo, magic) == 1584);
 
 /// Flag: the CPU supports no-execute pages, and they are enabled.
 pub const FLAG_NX: u32 = 1;
+/// Flag: the kernel may have code that is writable.
+pub const FLAG_WX: u32 = 2;
 
 /// A range of physical memory of one kind.
 #[derive(Clone, Copy)]

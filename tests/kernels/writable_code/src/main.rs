@@ -4,8 +4,16 @@
 #![no_std]
 #![no_main]
 
+use support::boot_info::{BootInfo, FLAG_WX};
+use support::expect;
+
 #[unsafe(no_mangle)]
-extern "C" fn _start() -> ! {
+extern "C" fn _start(info: &BootInfo) -> ! {
+    expect(
+        "the W^X flag",
+        (info.flags & FLAG_WX).into(),
+        FLAG_WX.into(),
+    );
     let code = _start as *mut u8;
     // SAFETY: the same byte is written back.
     unsafe { code.write_volatile(code.read_volatile()) }
