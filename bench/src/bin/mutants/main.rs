@@ -23,6 +23,7 @@ use mutate::Mutant;
 use results::{Results, Verdict};
 use siso_image::LOADER;
 use siso_image::qemu::Scratch;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -37,6 +38,10 @@ use suite::{LONG, Outcome, Suite, Test};
 /// that does not come.
 const FACTOR: u32 = 3;
 const MORE: Duration = Duration::from_secs(5);
+/// How near two mutants are that the same test may notice, in bytes of code.
+const NEARBY: u64 = 64;
+/// How many tests a mutant meets before all mutants have met some.
+const FEW: usize = 4;
 
 fn main() -> ExitCode {
     let number = |name: &'static str, default: &'static str, help: &'static str| {
@@ -139,11 +144,14 @@ fn run(sample: usize, seed: usize, [tests, files]: [&str; 2], until: &str) -> Re
     let (known, open): (Vec<&Mutant>, Vec<&Mutant>) = mutants
         .iter()
         .partition(|mutant| explained.contains(&report::row_of(mutant, &sources)));
-    for some in [open, known] {
-        let usable = repeat_boots(&tests, &some, &results)
+    // And first, for all, what is most likely to notice.
+    for (some, most) in [(&open, Some(FEW)), (&open, None), (&known, None)] {
+        let usable = repeat_boots(&tests, some, &results, most.is_some())
             .map_err(|error| format!("repeating boots: {error}"))?;
         if until == "tests" {
-            run_tests(&mut tests, &usable, &some, &results, &suite, scratch.path())?;
+            let most = most.unwrap_or(tests.len());
+            let folder = scratch.path();
+            run_tests(&mut tests, &usable, some, &results, &suite, folder, most)?;
         }
     }
     Ok(report::print(&mutants, &all, &results, &sources, &docs))
@@ -156,12 +164,14 @@ fn sum_of_loader(folder: &Path) -> Result<String, String> {
     Ok(sum.split(' ').next().unwrap_or_default().into())
 }
 
-/// Repeats the boots of the tests with each mutant that no boot before has noticed.
+/// Repeats the boots of the tests with each mutant that no boot before has noticed:
+/// all of them, or those that reach something new or have noticed a mutant before.
 /// Returns the names of the boots that can be repeated.
 fn repeat_boots(
     tests: &[Test],
     mutants: &[&Mutant],
     results: &Results,
+    first: bool,
 ) -> Result<BTreeSet<String>, String> {
     let mut boots: Vec<(&Test, &Boot)> = Vec::new();
     let mut names = BTreeSet::new();
@@ -180,8 +190,14 @@ fn repeat_boots(
         reached.extend(&boot.reaches);
         reached.len() > before
     });
-    let boots = new.into_iter().chain(others).map(|(_, boot)| boot);
-    let boots: Vec<(usize, &Boot)> = boots.enumerate().collect();
+    let kills = results.kills();
+    let killed = |boot: &Boot| kills.get(&boot.name).map_or(0, Vec::len);
+    let (mut some, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|(_, boot)| killed(boot) > 0);
+    some.sort_by_key(|(_, boot)| Reverse(killed(boot)));
+    let last = others.into_iter().filter(|_| !first);
+    let boots = new.into_iter().chain(some).chain(last);
+    let boots: Vec<(usize, &Boot)> = boots.map(|(_, boot)| boot).enumerate().collect();
     let usable = side_by_side(&boots, |worker, &(n, boot)| {
         let is_open = |mutant: &Mutant| {
             results.killer(mutant).is_none() && !results.passed(mutant, &boot.name)
@@ -299,7 +315,7 @@ fn fails(mutant: &Mutant, test: &Test, suite: &Suite, program: &Path) -> Result<
 }
 
 /// Runs the tests with each mutant that no boot has noticed, as far as they look at
-/// more than how a boot ends.
+/// more than how a boot ends; for each mutant so many of them at most.
 fn run_tests(
     tests: &mut [Test],
     usable: &BTreeSet<String>,
@@ -307,12 +323,12 @@ fn run_tests(
     results: &Results,
     suite: &Suite,
     folder: &Path,
+    most: usize,
 ) -> Result<(), String> {
     // A changed test may notice more.
     let name = |test: &Test| format!("{}@{:08x}", test.name, suite.sum());
     tests.sort_by_key(|test| test.time);
-    let order: Vec<&Test> = tests.iter().filter(|test| test.can_have_mutant()).collect();
-    let order = Mutex::new(order);
+    let tests: Vec<&Test> = tests.iter().filter(|test| test.can_have_mutant()).collect();
     side_by_side(mutants, |worker, mutant| {
         if results.killer(mutant).is_some() {
             return Ok(());
@@ -331,12 +347,20 @@ fn run_tests(
                 && (!was_repeated || differs(test))
         };
         let program = folder.join(format!("suite{worker}"));
-        let known = lock(&order).clone();
-        let (first, then): (Vec<&Test>, Vec<&Test>) = known
+        let done = tests
             .iter()
-            .filter(|test| is_open(test))
-            .partition(|test| differs(test));
-        for test in first.into_iter().chain(then) {
+            .filter(|test| results.passed(mutant, &name(test)));
+        let left = most.saturating_sub(done.count());
+        let mut open: Vec<&&Test> = tests.iter().filter(|test| is_open(test)).collect();
+        // What noticed most mutants nearby is likely to notice this one.
+        let kills = results.kills();
+        let nearby = |test: &Test| {
+            let kills = kills.get(&test.name).map_or(&[][..], Vec::as_slice);
+            let near = |address: &&u64| mutant.point.address.abs_diff(**address) < NEARBY;
+            kills.iter().filter(near).count()
+        };
+        open.sort_by_cached_key(|test| (!differs(test), Reverse(nearby(test))));
+        for test in open.into_iter().take(left) {
             let verdict = match fails(mutant, test, suite, &program)? {
                 true => Verdict::Killed,
                 false => Verdict::Passed,
@@ -345,10 +369,6 @@ fn run_tests(
                 .note(mutant, verdict, &name(test))
                 .map_err(|error| format!("{}: {error}", test.name))?;
             if verdict == Verdict::Killed {
-                // It may notice the next mutant, too.
-                let mut order = lock(&order);
-                let at = order.iter().position(|other| other.name == test.name);
-                order[..=at.expect("it is one of them")].rotate_right(1);
                 break;
             }
         }
