@@ -238,7 +238,7 @@ fn start<'elf>(
     let machine = Machine::start(&arguments).map_err(about)?;
     let started = Clock::new(&machine);
     let mut stub = Stub::connect(&socket).map_err(about)?;
-    stub.run_to_boot_sector(entries).map_err(about)?;
+    stub.run_to_boot_sector(&machine, entries).map_err(about)?;
     Ok(Guest {
         machine,
         stub,

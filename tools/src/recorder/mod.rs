@@ -125,7 +125,7 @@ impl Recorder {
         all.extend(stub::arguments(&socket));
         let mut machine = Machine::start(&all)?;
         let mut stub = Stub::connect(&socket)?;
-        stub.run_to_boot_sector(entries)?;
+        stub.run_to_boot_sector(&machine, entries)?;
         machine.command(&format!("log {items}"))?;
         stub.detach()?;
         Ok(Recorder {

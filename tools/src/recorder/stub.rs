@@ -3,7 +3,7 @@
 //! The protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol".
 
 use crate::layout::STAGE1_BASE;
-use crate::qemu::escaped;
+use crate::qemu::{Machine, escaped};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 
 /// How long QEMU may take to offer the stub.
 const START: Duration = Duration::from_secs(30);
-/// How long the BIOS may take to the boot sector: it never gets there if it cannot boot
-/// from the disk.
+/// How long the BIOS may take to the boot sector, and how much CPU time QEMU may need for
+/// that: it never gets there if it cannot boot from the disk.
 const BIOS: Duration = Duration::from_secs(60);
+const BIOS_CPU: Duration = Duration::from_secs(15);
+/// The interval of looks at these times.
+const LOOK: Duration = Duration::from_millis(100);
 /// The most bytes to read in one packet.
 const PACKET: usize = 1024;
 
@@ -68,21 +71,23 @@ impl Stub {
     }
 
     /// Continues until the CPU is at the boot sector's first instruction.
-    pub fn run_to_boot_sector(&mut self, entries: u32) -> io::Result<()> {
+    pub fn run_to_boot_sector(&mut self, machine: &Machine, entries: u32) -> io::Result<()> {
         self.set_breakpoint(STAGE1_BASE)?;
-        self.stream.set_read_timeout(Some(BIOS))?;
         for entry in 0..entries {
             if entry > 0 {
                 self.step()?; // off the breakpoint
             }
-            self.go_on().map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    io::Error::other("the BIOS did not start the boot sector within a minute")
+            let start = Instant::now();
+            let cpu_time = || machine.cpu_time().unwrap_or_default();
+            let before = cpu_time();
+            self.run()?;
+            while !self.has_stopped(LOOK)? {
+                if start.elapsed() > BIOS || cpu_time() - before > BIOS_CPU {
+                    let message = "the BIOS does not start the boot sector";
+                    return Err(io::Error::other(message));
                 }
-                _ => error,
-            })?;
+            }
         }
-        self.stream.set_read_timeout(None)?;
         self.remove_breakpoint(STAGE1_BASE)
     }
 

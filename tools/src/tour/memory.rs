@@ -181,7 +181,7 @@ impl Replay {
         arguments.extend(stub::arguments(&socket));
         let machine = Machine::start(&arguments)?;
         let mut stub = Stub::connect(&socket)?;
-        stub.run_to_boot_sector(subject.entries)?;
+        stub.run_to_boot_sector(&machine, subject.entries)?;
         let mut replay = Replay {
             text: stub.memory(TEXT, TEXT_BYTES)?,
             stub,

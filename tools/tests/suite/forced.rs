@@ -65,7 +65,8 @@ fn long_mode_with_32_bit_code() {
     let arguments = stub::arguments(&socket);
     let mut machine = disk.boot(&arguments.each_ref().map(String::as_str));
     let mut stub = Stub::connect(&socket).expect("the stub answers");
-    stub.run_to_boot_sector(1).expect("the boot sector starts");
+    stub.run_to_boot_sector(&machine, 1)
+        .expect("the boot sector starts");
     let loader = Symbols::read(LOADER_ELF).expect("it is an ELF file");
     let enter_long = loader.address("enter_long").expect("the loader has it");
     stub.set_breakpoint(enter_long).expect("it can be set");

@@ -265,7 +265,8 @@ fn the_facts_are_those_of_another_boot() {
     arguments.extend(stub::arguments(&socket));
     let mut machine = Machine::start(&arguments).expect("QEMU starts");
     let mut stub = Stub::connect(&socket).expect("the stub answers");
-    stub.run_to_boot_sector(1).expect("the boot sector starts");
+    stub.run_to_boot_sector(&machine, 1)
+        .expect("the boot sector starts");
 
     let all = steps["steps"].as_array().expect("a list");
     let mut state = State::new(&steps);
