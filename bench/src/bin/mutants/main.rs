@@ -24,7 +24,7 @@ use results::{Results, Verdict};
 use siso_image::LOADER;
 use siso_image::qemu::Scratch;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -38,10 +38,21 @@ use suite::{LONG, Outcome, Suite, Test};
 /// that does not come.
 const FACTOR: u32 = 3;
 const MORE: Duration = Duration::from_secs(5);
+/// How long a quick boot takes at most, from QEMU's start to its end.
+const QUICK: Duration = Duration::from_millis(350);
 /// How near two mutants are that the same test may notice, in bytes of code.
 const NEARBY: u64 = 64;
-/// How many tests a mutant meets before all mutants have met some.
-const FEW: usize = 4;
+/// How many tests are likely to notice a mutant.
+const FEW: usize = 6;
+
+/// What a mutant meets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// What is likely to notice it.
+    Likely,
+    /// Everything.
+    All,
+}
 
 fn main() -> ExitCode {
     let number = |name: &'static str, default: &'static str, help: &'static str| {
@@ -144,16 +155,26 @@ fn run(sample: usize, seed: usize, [tests, files]: [&str; 2], until: &str) -> Re
     let (known, open): (Vec<&Mutant>, Vec<&Mutant>) = mutants
         .iter()
         .partition(|mutant| explained.contains(&report::row_of(mutant, &sources)));
-    // And first, for all, what is most likely to notice.
-    for (some, most) in [(&open, Some(FEW)), (&open, None), (&known, None)] {
-        let usable = repeat_boots(&tests, some, &results, most.is_some())
+    let mut attempt = |some: &[&Mutant], effort| {
+        let usable = repeat_boots(&tests, some, &results, effort)
             .map_err(|error| format!("repeating boots: {error}"))?;
         if until == "tests" {
-            let most = most.unwrap_or(tests.len());
             let folder = scratch.path();
-            run_tests(&mut tests, &usable, some, &results, &suite, folder, most)?;
+            run_tests(&mut tests, &usable, some, &results, &suite, folder, effort)?;
         }
+        Ok::<usize, String>(results.kills().values().map(Vec::len).sum())
+    };
+    // What was noticed says what else is likely to be.
+    let mut before = 0;
+    loop {
+        let now = attempt(&open, Effort::Likely)?;
+        if now == before {
+            break;
+        }
+        before = now;
     }
+    attempt(&open, Effort::All)?;
+    attempt(&known, Effort::All)?;
     Ok(report::print(&mutants, &all, &results, &sources, &docs))
 }
 
@@ -164,14 +185,15 @@ fn sum_of_loader(folder: &Path) -> Result<String, String> {
     Ok(sum.split(' ').next().unwrap_or_default().into())
 }
 
-/// Repeats the boots of the tests with each mutant that no boot before has noticed:
-/// all of them, or those that reach something new or have noticed a mutant before.
-/// Returns the names of the boots that can be repeated.
+/// Repeats the boots of the tests with each mutant that no boot before has noticed.
+/// Likely to notice are quick boots that reach something new, and each boot where it
+/// does so or noticed a mutant nearby. Returns the names of the boots that can be
+/// repeated.
 fn repeat_boots(
     tests: &[Test],
     mutants: &[&Mutant],
     results: &Results,
-    first: bool,
+    effort: Effort,
 ) -> Result<BTreeSet<String>, String> {
     let mut boots: Vec<(&Test, &Boot)> = Vec::new();
     let mut names = BTreeSet::new();
@@ -183,22 +205,24 @@ fn repeat_boots(
         }
     }
     // The shortest first, and before all others those that reach something new.
-    boots.sort_by_key(|(test, _)| test.time / test.recorded.boots.len() as u32);
+    let time = |test: &Test| test.time / test.recorded.boots.len() as u32;
+    boots.sort_by_key(|(test, _)| time(test));
     let mut reached: BTreeSet<u64> = BTreeSet::new();
-    let (new, others): (Vec<_>, Vec<_>) = boots.into_iter().partition(|(_, boot)| {
-        let before = reached.len();
-        reached.extend(&boot.reaches);
-        reached.len() > before
-    });
+    let mut with_new = Vec::new();
+    for (test, boot) in boots {
+        let new: BTreeSet<u64> = boot.reaches.difference(&reached).copied().collect();
+        reached.extend(&new);
+        with_new.push((new, time(test) < QUICK, boot));
+    }
+    with_new.sort_by_key(|(new, ..)| new.is_empty());
     let kills = results.kills();
-    let killed = |boot: &Boot| kills.get(&boot.name).map_or(0, Vec::len);
-    let (mut some, others): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|(_, boot)| killed(boot) > 0);
-    some.sort_by_key(|(_, boot)| Reverse(killed(boot)));
-    let last = others.into_iter().filter(|_| !first);
-    let boots = new.into_iter().chain(some).chain(last);
-    let boots: Vec<(usize, &Boot)> = boots.map(|(_, boot)| boot).enumerate().collect();
-    let usable = side_by_side(&boots, |worker, &(n, boot)| {
+    let boots: Vec<_> = with_new.into_iter().enumerate().collect();
+    let usable = side_by_side(&boots, |worker, (n, (new, quick, boot))| {
+        let is_likely = |mutant: &Mutant| {
+            let address = mutant.point.address;
+            let all_new = *quick && !new.is_empty();
+            all_new || new.contains(&address) || nearby(&kills, &boot.name, address) > 0
+        };
         let is_open = |mutant: &Mutant| {
             results.killer(mutant).is_none() && !results.passed(mutant, &boot.name)
         };
@@ -206,6 +230,7 @@ fn repeat_boots(
             .iter()
             .copied()
             .filter(|mutant| boot.reaches.contains(&mutant.point.address))
+            .filter(|mutant| effort == Effort::All || is_likely(mutant))
             .filter(|mutant| is_open(mutant))
             .collect();
         let name = &boot.name;
@@ -254,8 +279,8 @@ fn repeat_boots(
     Ok(usable.into_iter().flatten().collect())
 }
 
-/// Does this with each of them, in order, as many at a time as there are CPUs; each
-/// worker has a number.
+/// Does this with each of them, in order, as many at a time as there are CPUs and one
+/// more, as many wait; each worker has a number.
 fn side_by_side<T: Sync, R: Send>(
     all: &[T],
     work: impl Fn(usize, &T) -> Result<R, String> + Sync,
@@ -274,7 +299,7 @@ fn side_by_side<T: Sync, R: Send>(
         }
     };
     let worker = &worker;
-    let count = thread::available_parallelism().map_or(1, |count| count.get());
+    let count = 1 + thread::available_parallelism().map_or(1, |count| count.get());
     let done: Result<Vec<Vec<R>>, String> = thread::scope(|scope| {
         let workers: Vec<_> = (0..count)
             .map(|number| scope.spawn(move || worker(number)))
@@ -314,8 +339,16 @@ fn fails(mutant: &Mutant, test: &Test, suite: &Suite, program: &Path) -> Result<
     Ok(outcome != Outcome::Passed)
 }
 
+/// How many mutants near an address a test or boot has noticed.
+fn nearby(kills: &BTreeMap<String, Vec<u64>>, name: &str, address: u64) -> usize {
+    let kills = kills.get(name).map_or(&[][..], Vec::as_slice);
+    let near = |kill: &&u64| address.abs_diff(**kill) < NEARBY;
+    kills.iter().filter(near).count()
+}
+
 /// Runs the tests with each mutant that no boot has noticed, as far as they look at
-/// more than how a boot ends; for each mutant so many of them at most.
+/// more than how a boot ends. Likely to notice are those that noticed mutants nearby,
+/// and those in whose boots the text is another one.
 fn run_tests(
     tests: &mut [Test],
     usable: &BTreeSet<String>,
@@ -323,7 +356,7 @@ fn run_tests(
     results: &Results,
     suite: &Suite,
     folder: &Path,
-    most: usize,
+    effort: Effort,
 ) -> Result<(), String> {
     // A changed test may notice more.
     let name = |test: &Test| format!("{}@{:08x}", test.name, suite.sum());
@@ -347,20 +380,19 @@ fn run_tests(
                 && (!was_repeated || differs(test))
         };
         let program = folder.join(format!("suite{worker}"));
-        let done = tests
-            .iter()
-            .filter(|test| results.passed(mutant, &name(test)));
-        let left = most.saturating_sub(done.count());
-        let mut open: Vec<&&Test> = tests.iter().filter(|test| is_open(test)).collect();
-        // What noticed most mutants nearby is likely to notice this one.
         let kills = results.kills();
-        let nearby = |test: &Test| {
-            let kills = kills.get(&test.name).map_or(&[][..], Vec::as_slice);
-            let near = |address: &&u64| mutant.point.address.abs_diff(**address) < NEARBY;
-            kills.iter().filter(near).count()
-        };
-        open.sort_by_cached_key(|test| (!differs(test), Reverse(nearby(test))));
-        for test in open.into_iter().take(left) {
+        let near = |test: &Test| nearby(&kills, &test.name, mutant.point.address);
+        let is_likely = |test: &Test| differs(test) || near(test) > 0;
+        let mut open: Vec<&&Test> = tests
+            .iter()
+            .filter(|test| is_open(test))
+            .filter(|test| effort == Effort::All || is_likely(test))
+            .collect();
+        open.sort_by_cached_key(|test| (!differs(test), Reverse(near(test))));
+        if effort == Effort::Likely {
+            open.truncate(FEW);
+        }
+        for test in open {
             let verdict = match fails(mutant, test, suite, &program)? {
                 true => Verdict::Killed,
                 false => Verdict::Passed,
