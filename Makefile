@@ -59,11 +59,11 @@ build_labs = tools/host-cargo build --package siso-labs --quiet -Z unstable-opti
 # Build this project's kernel first; use any other kernel as it is.
 kernel := $(if $(filter $(KERNEL),target/kernel/siso_os),kernel)
 
-.PHONY: run image usb iso new install test test-image test-others coverage mutants fuzz faults lint debug gdb disasm size bench tour screenshot book site explain lab hint grade watch handout doctor clean help setup kernel kernels
+.PHONY: run image usb iso new install test test-course test-tour test-book test-labs coverage mutants fuzz faults lint debug gdb disasm size bench tour screenshot book site explain lab hint grade watch handout doctor clean help setup kernel kernels
 
 # The programs that a target needs, by doctor's groups. They are installed first.
 run tour screenshot grade watch: needs := run
-test faults coverage mutants: needs := run test
+test test-course faults coverage mutants: needs := run test
 debug:          needs := run debug
 iso:            needs := iso
 bench:          needs := run
@@ -94,19 +94,27 @@ new: setup                      ## create a new kernel next to this folder: NAME
 install: setup                  ## install siso-image for other kernels, in ~/.cargo/bin
 	tools/host-cargo install
 
-test: setup lint kernels        ## run all tests: boot every kernel and check it
+test: setup lint kernels        ## boot every kernel and check it: loader, image builder, kernel
 	cargo test
 	$(build_coverage)
-	tools/host-cargo test --workspace --no-run
-	$(MAKE) --no-print-directory --jobs test-image test-others
+	target/bin/coverage tools/host-cargo test -p siso-image -- --include-ignored $(threads) $(skip) --skip tour::
+	tools/host-cargo test --workspace --exclude siso-image --exclude siso-book --exclude siso-labs
+	tools/host-cargo test -p siso-book --lib --test pages --test lines --test explain
+
+test-course: setup kernels      ## test the tour, the experiments of the book and the labs
+	tools/host-cargo test -p siso-image -p siso-book -p siso-labs --no-run
+	$(MAKE) --no-print-directory --jobs test-tour test-book test-labs
 	@$(if $(chromium),:,echo "1 test was left out: the_page_works_on_chromium (Chromium is missing)")
 
-# The two halves of `make test`, which run side by side: many tests wait.
-test-image:
-	target/bin/coverage tools/host-cargo test -p siso-image -- --include-ignored $(threads) $(skip)
+# The parts of `make test-course`, which run side by side: many tests wait.
+test-tour:
+	tools/host-cargo test -p siso-image -- --include-ignored $(threads) $(skip) tour::
 
-test-others:
-	tools/host-cargo test --workspace --exclude siso-image -- --include-ignored $(threads) $(skip)
+test-book:
+	tools/host-cargo test -p siso-book --test blocks --test tries
+
+test-labs:
+	tools/host-cargo test -p siso-labs
 
 coverage: setup kernels         ## run the loader's tests, show what they leave out
 	$(build_coverage)
