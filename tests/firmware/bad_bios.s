@@ -858,7 +858,14 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
 .Lno_sizes:
         xor     %ax, %ax
         xor     %bx, %bx
-.Lsized:cmpw    $0, %cs:carry_kept
+.Lsized:cmpw    $0, %cs:clobber         # the results are the lower halves
+        je      .Lhalves
+        or      $GARBAGE & ~0xffff, %eax
+        or      $GARBAGE & ~0xffff, %ebx
+        or      $GARBAGE & ~0xffff, %ecx
+        or      $GARBAGE & ~0xffff, %edx
+.Lhalves:
+        cmpw    $0, %cs:carry_kept
         jne     leave
         jmp     success
 .Lextended:

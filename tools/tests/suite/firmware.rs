@@ -508,7 +508,7 @@ fn interrupts_off_after_an_error() {
     let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
     assert_shows(&mut machine, "E1 disk read");
     machine.command("sendkey spc").expect("QEMU takes a key");
-    wait_for_row(&mut machine, "Booting from");
+    wait_for_row(&mut machine, "Booting from Floppy");
 }
 
 /// No other device can boot, and INT 18h returns: the CPU halts, and the message

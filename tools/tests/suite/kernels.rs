@@ -254,14 +254,46 @@ fn a_hole_between_segments() {
 /// Segments that no block of 4 GiB holds, at physical addresses that no memory has.
 #[test]
 fn segments_too_far_apart() {
-    let segments = [
-        (5, 0x20_0000, 1 << 40, 0x400),
-        (6, 0x4_0020_0000, 1 << 41, 0x1000),
-    ];
-    let kernel = kernel_that_resets(&segments);
-    let kernel = Kernel::parse(&kernel, false).expect("the kernel is valid");
-    let disk = Disk::new(&plain(&kernel).bytes);
-    fails(&disk, &[], "E13 not enough memory for the kernel");
+    for distance in [16 << 30, 16 << 40] {
+        let segments = [
+            (5, 0x20_0000, 1 << 40, 0x400),
+            (6, 0x20_0000 + distance, 1 << 41, 0x1000),
+        ];
+        let kernel = kernel_that_resets(&segments);
+        let kernel = Kernel::parse(&kernel, false).expect("the kernel is valid");
+        let disk = Disk::new(&plain(&kernel).bytes);
+        fails(&disk, &[], "E13 not enough memory for the kernel");
+    }
+}
+
+/// A kernel may begin where the first MiB ends, and keeps its physical addresses if this
+/// memory is free. Else it may begin in the middle of a page.
+#[test]
+fn where_a_kernel_begins() {
+    let stays = Some(0x10_0000);
+    for (virt, phys, expected) in [
+        (0x10_0000, 0x10_0000, stays),
+        (0xffff_8000_0010_0000, 0x10_0000, stays),
+        (0x20_0800, (1 << 40) + 0x800, None),
+        (0x20_0800, 0x30_0000, None),
+    ] {
+        let elf = kernel_that_resets(&[
+            (5, virt, phys, 0x400),
+            (6, virt + 0x1000, phys + 0x1000, 0x400),
+        ]);
+        let kernel = Kernel::parse(&elf, false).expect("the kernel is valid");
+        let (mut machine, _disk) = after_its_reset(&plain(&kernel));
+        let entry = format!("long mode, entry {virt:016X}");
+        assert!(machine.serial().contains(&entry), "{}", machine.serial());
+        let page = Pages::of(&mut machine).at(virt).expect("it is mapped");
+        let place = page.phys + (virt - page.virt);
+        assert!(
+            expected.is_none_or(|expected| expected == place),
+            "{place:#x}"
+        );
+        let code = machine.memory(place, 4).expect("QEMU shows memory");
+        assert_eq!(code, [0x0f, 0x0b, 0x0f, 0x0b], "{virt:#x} at {place:#x}");
+    }
 }
 
 /// A kernel at the default addresses of the boot info and of physical memory.

@@ -271,6 +271,16 @@ fn memory_maps_with_attributes() {
         &[],
     );
     check_memory_map(
+        "entries of 24 bytes, attributes 0 in the first and others",
+        &entries([0, 1, 0, 1, 1, 1, 1]),
+        &[],
+    );
+    check_memory_map(
+        "entries of 24 bytes, more bits in one",
+        &entries([1, 3, 1, 1, 1, 1, 1]),
+        &[],
+    );
+    check_memory_map(
         "all attributes 0, except in an entry of 20 bytes",
         &entries([0, 0, 0, 0, 0, 0, 1]),
         &[("e820_short", 6)],
@@ -334,7 +344,8 @@ fn unusual_memory_maps() {
         (80 * MIB + 1, MIB, RAM, 1),
     ];
     check_memory_map("unaligned entries", &unaligned, &[]);
-    let unknown = [LOW, HIGH, (40 * MIB, MIB, 12, 1), (50 * MIB, MIB, 0, 1)];
+    let mut unknown = vec![LOW, HIGH];
+    unknown.extend([0, 6, 7, 12].map(|kind| ((40 + 2 * u64::from(kind)) * MIB, MIB, kind, 1)));
     check_memory_map("entries of unknown types", &unknown, &[]);
     let far = [
         LOW,
@@ -343,8 +354,10 @@ fn unusual_memory_maps() {
         (1 << 50, 1 << 40, RESERVED, 1),
     ];
     check_memory_map("entry up to the last address", &far, &[]);
-    let wraps = [LOW, HIGH, (u64::MAX - 100, u64::MAX, RESERVED, 1)];
-    check_memory_map("entry past the last address", &wraps, &[]);
+    for start in [u64::MAX - 100, 100 * MIB] {
+        let wraps = [LOW, HIGH, (start, u64::MAX, RESERVED, 1)];
+        check_memory_map("entry past the last address", &wraps, &[]);
+    }
 }
 
 /// The boot info has room for 64 regions, of which the loader needs 7 itself, and
@@ -370,6 +383,22 @@ fn long_memory_maps() {
             let regions = reported_regions(&serial).count();
             assert_eq!(regions as u64, INFO_REGIONS, "{serial}");
         }
+    }
+}
+
+/// The loader asks for 256 entries at most, and says that there are more.
+#[test]
+fn more_entries_than_the_loader_asks_for() {
+    for (count, mib) in [(256, 64), (257, 64)] {
+        let mut entries = vec![(MIB, MIB, RAM, 1)];
+        // One region, and 64.75 MiB in 256 entries.
+        entries.extend((0..count - 1).map(|n| (2 * MIB + n * MIB / 4, MIB / 4, RAM, 1)));
+        let mut bios = BadBios::new(&[]);
+        bios.set_memory_map(&entries);
+        let serial = check("contiguous entries", &bios, &Boots);
+        assert!(serial.contains(&format!("memory {mib} MiB")), "{serial}");
+        let said = serial.matches("memory map simplified").count();
+        assert_eq!(said, usize::from(count > 256), "{count}: {serial}");
     }
 }
 
@@ -422,9 +451,10 @@ fn memory_that_is_just_enough() {
 fn incomplete_memory_maps() {
     let bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 0)]);
     check("memory map without entries", &bios, &Boots); // E801 is used instead
-    let mut bios = BadBios::new(&[("e820_mode", 1), ("e820_count", 3), ("e820_lost", 1)]);
-    bios.set_table(&[0xff; 72]);
-    check("SMAP missing in the second entry", &bios, &Boots);
+    let mut bios = BadBios::new(&[("e820_lost", 1)]);
+    bios.set_memory_map(&[LOW, (MIB, 62 * MIB, RAM, 1), FIRMWARE]);
+    let serial = check("SMAP missing in the second entry", &bios, &Boots);
+    assert!(serial.contains("memory 126 MiB"), "{serial}"); // by E801
 }
 
 #[test]
@@ -475,32 +505,38 @@ fn older_memory_calls() {
     ]);
 }
 
-/// The machine has 128 MiB, of which the BIOS keeps 128 KiB. These calls leave out the
-/// first MiB, and AH=88h cannot report more than 64 MiB.
+/// All the memory that E801 or AH=88h reports, and no more. Both leave out the first MiB.
 #[test]
 fn older_memory_calls_report_all_memory() {
+    const BLOCKS: u32 = 0x600; // of 64 KiB, from 16 MiB
+    const KIB: u32 = 62 << 10; // from 1 MiB
     for (name, settings, mib) in [
-        ("E801", &[("e820_mode", 2)][..], 126),
+        ("E801", &[][..], 111),
+        ("E801 in CX and DX", &[("e801_mode", 1)], 111),
+        ("E801 in AX and BX", &[("e801_mode", 4)], 111),
+        ("E801, upper halves changed", &[("clobber", 1)], 111),
+        ("AH=88h", &[("e801_mode", 2)], 62),
+        ("AH=88h, E801 reports nothing", &[("e801_mode", 3)], 62),
         (
-            "E801 in CX and DX",
-            &[("e820_mode", 2), ("e801_mode", 1)],
-            126,
-        ),
-        (
-            "E801 in AX and BX",
-            &[("e820_mode", 2), ("e801_mode", 4)],
-            126,
-        ),
-        ("AH=88h", &[("e820_mode", 2), ("e801_mode", 2)], 63),
-        (
-            "AH=88h, E801 reports nothing",
-            &[("e820_mode", 2), ("e801_mode", 3)],
-            63,
+            "AH=88h, upper halves changed",
+            &[("e801_mode", 2), ("clobber", 1)],
+            62,
         ),
     ] {
-        let serial = check(name, &BadBios::new(settings), &Boots);
+        let mut bios = BadBios::new(settings);
+        bios.set("e820_mode", 2);
+        bios.set("e801_bx", BLOCKS);
+        bios.set("ext_ax", KIB);
+        let serial = check(name, &bios, &Boots);
         let line = format!("memory {mib} MiB");
         assert!(serial.lines().any(|said| said == line), "{name}: {serial}");
+        let regions = reported_regions(&serial).map(|(frames, _)| frames);
+        let high: Vec<Range<u64>> = regions
+            .filter(|frames| frames.start >= LOWEST_USABLE / 4096)
+            .collect();
+        let seen = high.first().map(|first| first.start)..high.last().map(|last| last.end);
+        let expected = Some(LOWEST_USABLE / 4096)..Some((1 + mib) * MIB / 4096);
+        assert_eq!(seen, expected, "{name}: {serial}");
     }
 }
 

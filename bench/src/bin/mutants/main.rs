@@ -40,7 +40,7 @@ const FACTOR: u32 = 3;
 const MORE: Duration = Duration::from_secs(5);
 /// How long a quick boot takes at most, from QEMU's start to its end.
 const QUICK: Duration = Duration::from_millis(350);
-/// How near two mutants are that the same test may notice, in bytes of code.
+/// How near two mutants are that the same test is likely to notice, in bytes of code.
 const NEARBY: u64 = 64;
 /// How many tests are likely to notice a mutant.
 const FEW: usize = 6;
@@ -187,7 +187,7 @@ fn sum_of_loader(folder: &Path) -> Result<String, String> {
 
 /// Repeats the boots of the tests with each mutant that no boot before has noticed.
 /// Likely to notice are quick boots that reach something new, and each boot where it
-/// does so or noticed a mutant nearby. Returns the names of the boots that can be
+/// does so or its test noticed a mutant nearby. Returns the names of the boots that can be
 /// repeated.
 fn repeat_boots(
     tests: &[Test],
@@ -212,16 +212,16 @@ fn repeat_boots(
     for (test, boot) in boots {
         let new: BTreeSet<u64> = boot.reaches.difference(&reached).copied().collect();
         reached.extend(&new);
-        with_new.push((new, time(test) < QUICK, boot));
+        with_new.push((new, test, boot));
     }
     with_new.sort_by_key(|(new, ..)| new.is_empty());
     let kills = results.kills();
     let boots: Vec<_> = with_new.into_iter().enumerate().collect();
-    let usable = side_by_side(&boots, |worker, (n, (new, quick, boot))| {
+    let usable = side_by_side(&boots, |worker, (n, (new, test, boot))| {
         let is_likely = |mutant: &Mutant| {
             let address = mutant.point.address;
-            let all_new = *quick && !new.is_empty();
-            all_new || new.contains(&address) || nearby(&kills, &boot.name, address) > 0
+            let all_new = time(test) < QUICK && !new.is_empty();
+            all_new || new.contains(&address) || nearby(&kills, &test.name, address) > 0
         };
         let is_open = |mutant: &Mutant| {
             results.killer(mutant).is_none() && !results.passed(mutant, &boot.name)
@@ -339,7 +339,7 @@ fn fails(mutant: &Mutant, test: &Test, suite: &Suite, program: &Path) -> Result<
     Ok(outcome != Outcome::Passed)
 }
 
-/// How many mutants near an address a test or boot has noticed.
+/// How many mutants near an address a test has noticed.
 fn nearby(kills: &BTreeMap<String, Vec<u64>>, name: &str, address: u64) -> usize {
     let kills = kills.get(name).map_or(&[][..], Vec::as_slice);
     let near = |kill: &&u64| address.abs_diff(**kill) < NEARBY;

@@ -79,15 +79,15 @@ impl Results {
         Ok(())
     }
 
-    /// The addresses of the mutants that each boot noticed, and each test, as it is
-    /// now or was before.
+    /// The addresses of the mutants that each test noticed, itself or by a boot of it,
+    /// as it is now or was before.
     pub fn kills(&self) -> BTreeMap<String, Vec<u64>> {
         let mut kills: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for (key, known) in &*lock(&self.all) {
             let address = key.split(' ').next().unwrap_or_default();
             let address = u64::from_str_radix(address, 16);
             if let (Some(killer), Ok(address)) = (&known.killer, address) {
-                let name = killer.split('@').next().unwrap_or_default();
+                let name = killer.split(['@', '#']).next().unwrap_or_default();
                 kills.entry(name.into()).or_default().push(address);
             }
         }
