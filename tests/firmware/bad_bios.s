@@ -90,6 +90,7 @@ own_segment:
         .globl  first_sector, key_before, lba_empty, lba_from, chs_below
         .globl  geometry_zero, direction_down, a20_closes, a20_good
         .globl  e820_returned, e820_short, e820_kept, e801_ax, e801_bx, carry_kept
+        .globl  mode_reported
         .globl  stack_changed, a20_slow
         .globl  segments_changed, ext_ax, kbc_full, nx_off, boot_returns
         .globl  loop_first, loop_end, loop_list, table
@@ -159,6 +160,7 @@ ext_ax:         .word   0       # its result; 0: unchanged
 carry_kept:     .word   0       # E801 and AH=88h leave CF unchanged
 nx_off:         .word   0       # NX is switched off, as in a firmware setup; at
                                 # the end the report says whether it still is
+mode_reported:  .word   0       # the report says which mode the BIOS is told
 boot_returns:   .word   0       # INT 18h returns, as nothing else can boot; the
                                 # report says that it was called
 loop_first:     .long   0       # the first boot; its number is the bit to flip
@@ -794,6 +796,17 @@ hook15: movb    $CLOSES_SYSTEM, %cs:service
 # The loader's last call before it starts the kernel. In a loop, only one boot
 # in sixteen starts it, because QEMU must be restarted after that.
 .Lready:
+        cmpw    $0, %cs:mode_reported
+        je      .Lno_mode
+        pushal
+        mov     $mode_64, %si
+        cmp     $2, %bl
+        je      .Lmode_is
+        mov     $mode_other, %si
+.Lmode_is:
+        call    report
+        popal
+.Lno_mode:
         cmpw    $0, %cs:nx_off
         je      .Lnot_asked
         pushal
@@ -986,6 +999,8 @@ report: mov     $PORT_REPORT, %dx
         jmp     .Lreport
 nx_is_on:       .asciz  "NX on\n"
 nx_is_off:      .asciz  "NX off\n"
+mode_64:        .asciz  "64-bit mode\n"
+mode_other:     .asciz  "another mode\n"
 boot_failed:    .asciz  "INT 18h\n"
 
 # INT 18h, boot failure, in a loop: reports the outcome; starts the next boot.

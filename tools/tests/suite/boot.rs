@@ -71,6 +71,11 @@ fn what_the_loader_says() {
     );
     let serial = machine.serial();
     assert!(serial.starts_with(&expected), "{expected}, not {serial}");
+    let screen = machine.screen().expect("QEMU shows its screen");
+    for line in expected.lines().map(str::trim_end) {
+        let is_there = (0..25).any(|row| screen.row(row) == line);
+        assert!(is_there, "no row is '{line}': {screen}");
+    }
 }
 
 #[test]

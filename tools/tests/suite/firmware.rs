@@ -76,6 +76,11 @@ fn what_the_kernel_is_told() {
             &[CLOSED, NOT_BY_BIOS, BUSY[0], BUSY[1]],
             "drive 80, A20 method 3, memory source e820, flags 1",
         ),
+        // The keyboard controller has a byte that nobody has read.
+        (
+            &[CLOSED, NOT_BY_BIOS, ("kbc_full", 1)],
+            "drive 80, A20 method 2, memory source e820, flags 1",
+        ),
         (
             &[NO_E820],
             "drive 80, A20 method 0, memory source e801, flags 1",
@@ -96,8 +101,8 @@ fn what_the_kernel_is_told() {
 /// stage 2.
 #[test]
 fn entry_through_the_partition() {
-    for clobber in [0, 1] {
-        let bios = BadBios::new(&[("first_sector", 1), ("clobber", clobber)]);
+    for setting in [("clobber", 0), ("clobber", 1), ("entry_garbage", 1)] {
+        let bios = BadBios::new(&[("first_sector", 1), setting]);
         let (disk, folder) = (Disk::of("seed"), Folder::new());
         let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
         wait_for_row(&mut machine, "boot the disk, not the partition");
@@ -485,6 +490,27 @@ fn a_uart_that_is_always_busy() {
     let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
     assert_eq!(screen.row(0), "Hello World!");
     assert!(screen.row(4).starts_with("long mode"), "{screen}");
+}
+
+/// More than 255 cylinders: two bits of their number have a place of their own.
+#[test]
+fn a_disk_with_many_cylinders() {
+    let geometry = ["cyls=1000", "heads=1", "secs=63"].map(|it| format!("virtio-blk-device.{it}"));
+    let geometry = geometry.each_ref().map(|it| ["-global", it.as_str()]);
+    let bios = BadBios::new(&[("lba_absent", 1)]);
+    let name = "520 cylinders, no LBA";
+    check_kernel(name, &bios, &Boots, "payload_16m", &geometry.concat());
+}
+
+/// The BIOS is told that the kernel runs in 64-bit mode.
+#[test]
+fn the_mode_of_the_kernel() {
+    let bios = BadBios::new(&[("mode_reported", 1)]);
+    let (disk, folder) = (Disk::of("seed"), Folder::new());
+    let (mut machine, _bios) = bios.boot(&disk, &folder, &[]);
+    machine.wait_for_halt(LONG).expect("the kernel halts");
+    let report = std::fs::read_to_string(folder.0.join("report"));
+    assert_eq!(report.unwrap_or_default(), "64-bit mode\n");
 }
 
 /// Numbers are printed correctly, even if BIOS calls change all registers.
