@@ -364,9 +364,12 @@ fn put(headers: &mut [u8], at: usize, value: u64, bytes: usize) {
 #[test]
 fn stage_2_and_rare_headers() {
     // Offsets in the ELF header, and in a program header.
+    const CLASS: usize = 4;
     const KIND: usize = 16;
     const MACHINE: usize = 18;
     const ENTRY: usize = 24;
+    const HEADERS: usize = 32;
+    const SIZE: usize = 54;
     const COUNT: usize = 56;
     const TYPE: usize = EHDR;
     const FLAGS: usize = EHDR + 4;
@@ -379,7 +382,8 @@ fn stage_2_and_rare_headers() {
     let bad = "E10 a kernel segment cannot be loaded";
     let no_elf = "E9 the kernel is not an x86-64 ELF executable";
     type Change = fn(&mut [u8]);
-    let cases: [(&str, Change, &str); 12] = [
+    let no_entry = "E11 the entry point is not executable";
+    let cases: [(&str, Change, &str); 18] = [
         (
             "a shared object",
             |headers| put(headers, KIND, 3, 2),
@@ -389,6 +393,32 @@ fn stage_2_and_rare_headers() {
             "a program for another processor",
             |headers| put(headers, MACHINE, 3, 2),
             no_elf,
+        ),
+        ("a 32-bit file", |headers| put(headers, CLASS, 1, 1), no_elf),
+        (
+            "program headers in another place",
+            |headers| put(headers, HEADERS, EHDR as u64 + 8, 8),
+            no_elf,
+        ),
+        (
+            "program headers of another size",
+            |headers| put(headers, SIZE, PHDR as u64 + 1, 2),
+            no_elf,
+        ),
+        (
+            "an entry point in a segment that is not executable",
+            |headers| put(headers, ENTRY, 0x20_0010, 8),
+            no_entry,
+        ),
+        (
+            "an entry point right after a segment",
+            |headers| put(headers, ENTRY, 0x20_1400, 8),
+            no_entry,
+        ),
+        (
+            "a segment that is writable and executable",
+            |headers| put(headers, FLAGS + PHDR, 7, 4),
+            "E12 a kernel page is writable and executable",
         ),
         (
             "a segment that is not right after the one before",
