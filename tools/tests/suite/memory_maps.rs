@@ -436,14 +436,25 @@ fn memory_that_is_just_enough() {
         needed += tables(end - header.paddr / PAGE_BYTES);
     }
     needed += tables(DEFAULT_STACK_PAGES) + DEFAULT_STACK_PAGES + 1;
-    for (missing, expected) in [
-        (0, Boots),
-        (1, Error("E13 not enough memory for the kernel")),
-    ] {
-        let mut bios = BadBios::new(&[]);
-        let memory = (end + needed - missing) * PAGE_BYTES - MIB;
-        bios.set_memory_map(&[LOW, (MIB, memory, RAM, 1)]);
-        check_kernel("memory that is just enough", &bios, &expected, name, &[]);
+    // Memory above 4 GiB is mapped in pages of 2 MiB.
+    for high in [0, 1 << 30] {
+        if high > 0 {
+            needed += tables(high / (2 * MIB));
+        }
+        for (missing, expected) in [
+            (0, Boots),
+            (1, Error("E13 not enough memory for the kernel")),
+        ] {
+            let mut bios = BadBios::new(&[]);
+            let memory = (end + needed - missing) * PAGE_BYTES - MIB;
+            bios.set_memory_map(&[
+                LOW,
+                (MIB, memory, RAM, 1),
+                (5 << 30, high, RAM, 1),
+                (8 << 30, 1 << 30, RESERVED, 1),
+            ]);
+            check_kernel("memory that is just enough", &bios, &expected, name, &[]);
+        }
     }
 }
 
