@@ -383,7 +383,7 @@ fn stage_2_and_rare_headers() {
     let no_elf = "E9 the kernel is not an x86-64 ELF executable";
     type Change = fn(&mut [u8]);
     let no_entry = "E11 the entry point is not executable";
-    let cases: [(&str, Change, &str); 18] = [
+    let cases: [(&str, Change, &str); 19] = [
         (
             "a shared object",
             |headers| put(headers, KIND, 3, 2),
@@ -419,6 +419,11 @@ fn stage_2_and_rare_headers() {
             "a segment that is writable and executable",
             |headers| put(headers, FLAGS + PHDR, 7, 4),
             "E12 a kernel page is writable and executable",
+        ),
+        (
+            "a segment of 1 TiB",
+            |headers| put(headers, BYTES + 2 * PHDR, 1 << 40, 8),
+            bad,
         ),
         (
             "a segment that is not right after the one before",

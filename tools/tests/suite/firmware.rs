@@ -495,7 +495,7 @@ fn a_uart_that_is_always_busy() {
 /// More than 255 cylinders: two bits of their number have a place of their own.
 #[test]
 fn a_disk_with_many_cylinders() {
-    let geometry = ["cyls=1000", "heads=1", "secs=63"].map(|it| format!("virtio-blk-device.{it}"));
+    let geometry = ["cyls=550", "heads=1", "secs=63"].map(|it| format!("virtio-blk-device.{it}"));
     let geometry = geometry.each_ref().map(|it| ["-global", it.as_str()]);
     let bios = BadBios::new(&[("lba_absent", 1)]);
     let name = "520 cylinders, no LBA";

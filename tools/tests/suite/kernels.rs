@@ -1,9 +1,10 @@
 //! Kernels of many kinds boot and check themselves; see their sources in
 //! `tests/kernels/`.
 
+use crate::common::bad_bios::BadBios;
 use crate::common::pages::Pages;
 use crate::common::{
-    Disk, LONG, fails, kernel, kernel_that_resets, passes, passes_in_garbage, plain,
+    Disk, Folder, LONG, fails, kernel, kernel_that_resets, passes, passes_in_garbage, plain,
 };
 use siso_image::address_space::AddressSpace;
 use siso_image::crate09::Crate09;
@@ -208,6 +209,12 @@ fn stand_at(segments: &[(u32, u64, u64, u64)], places: &[u64]) {
 fn after_its_reset(image: &Image) -> (Machine, Disk) {
     let disk = Disk::new(&image.bytes);
     let mut machine = disk.boot(&["-m", "3G", "-no-shutdown"]);
+    wait_for_reset(&mut machine);
+    (machine, disk)
+}
+
+/// Waits for the kernel's reset.
+fn wait_for_reset(machine: &mut Machine) {
     let start = Instant::now();
     while machine.run_state().expect("QEMU answers") != "shutdown" {
         assert!(start.elapsed() < LONG, "{}", machine.serial());
@@ -215,7 +222,6 @@ fn after_its_reset(image: &Image) -> (Machine, Disk) {
     }
     let serial = machine.serial();
     assert!(serial.contains("long mode, entry"), "{serial}");
-    (machine, disk)
 }
 
 /// The memory between two segments is free. For a kernel of the bootloader crate it is
@@ -266,6 +272,28 @@ fn segments_too_far_apart() {
         let kernel = Kernel::parse(&kernel, false).expect("the kernel is valid");
         let disk = Disk::new(&plain(&kernel).bytes);
         fails(&disk, &["-m", "8G"], "E13 not enough memory for the kernel");
+    }
+}
+
+/// Segments that are placed as a block need memory for every page of it.
+#[test]
+fn a_block_of_segments_in_one_piece_of_memory() {
+    const MIB: u64 = 1 << 20;
+    // Two pages, at physical addresses that no memory has.
+    let elf = kernel_that_resets(&[
+        (5, 0x20_0000, 1 << 40, 0x400),
+        (6, 0x20_1000, 1 << 41, 0x1000),
+    ]);
+    let kernel = Kernel::parse(&elf, false).expect("the kernel is valid");
+    let (disk, folder) = (Disk::new(&plain(&kernel).bytes), Folder::new());
+    for (pages, expected) in [(1, 64 * MIB), (2, 2 * MIB)] {
+        let mut bios = BadBios::new(&[]);
+        let usable = [(2 * MIB, pages * PAGE_BYTES), (64 * MIB, 62 * MIB)];
+        bios.set_memory_map(&usable.map(|(start, length)| (start, length, 1, 1)));
+        let (mut machine, _bios) = bios.boot(&disk, &folder, &["-no-shutdown"]);
+        wait_for_reset(&mut machine);
+        let page = Pages::of(&mut machine).at(0x20_0000);
+        assert_eq!(page.map(|page| page.phys), Some(expected), "{pages}");
     }
 }
 

@@ -384,6 +384,15 @@ fn long_memory_maps() {
             assert_eq!(regions as u64, INFO_REGIONS, "{serial}");
         }
     }
+    // What counts is how large a region is, not where.
+    let mut entries = vec![LOW, (MIB, 62 * MIB, RAM, 1)];
+    let pieces = (0..198).map(|n| {
+        let kind = if n % 2 == 0 { RAM } else { RESERVED };
+        (64 * MIB + n * 0x2_0000, 0x2_0000, kind, 1)
+    });
+    entries.extend(pieces);
+    let serial = check_memory_map("small regions above a large one", &entries, &[]);
+    assert!(serial.contains("memory map simplified"), "{serial}");
 }
 
 /// The loader asks for 256 entries at most, and says that there are more.
