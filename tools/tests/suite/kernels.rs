@@ -6,13 +6,14 @@ use crate::common::pages::Pages;
 use crate::common::{
     Disk, Folder, LONG, fails, kernel, kernel_that_resets, passes, passes_in_garbage, plain,
 };
+use siso_image::SECTOR;
 use siso_image::address_space::AddressSpace;
 use siso_image::crate09::Crate09;
 use siso_image::elf::{HEADERS_MAX, Kernel};
 use siso_image::image::{Image, Options};
 use siso_image::layout::{
-    INFO_COUNT, INFO_REGION_BYTES, INFO_REGION_KIND, KIND_KERNEL, KIND_USABLE, PAGE_BYTES,
-    SWITCH_PAGE,
+    BLOCK_CHECKSUMS, CHUNK_SECTORS, INFO_COUNT, INFO_REGION_BYTES, INFO_REGION_KIND, KIND_KERNEL,
+    KIND_USABLE, PAGE_BYTES, SWITCH_PAGE,
 };
 use siso_image::manifest::Manifest;
 use siso_image::qemu::Machine;
@@ -49,6 +50,18 @@ fn sixteen_mib_of_data() {
 #[test]
 fn sixty_four_mib_of_data() {
     passes("payload_64m", &["-machine", "q35"]);
+}
+
+/// So large that the checksum table has a second block.
+#[test]
+fn five_hundred_mib_of_data() {
+    const FILE_BYTES: usize = 64 + 32; // p_filesz of the first segment
+    let chunk = CHUNK_SECTORS * SECTOR as u64;
+    let bytes = (BLOCK_CHECKSUMS + 2) * chunk;
+    let mut elf = kernel_that_resets(&[(5, 0x20_0000, 0x20_0000, bytes)]);
+    elf[FILE_BYTES..][..8].copy_from_slice(&bytes.to_le_bytes());
+    elf.resize(0x1000 + bytes as usize, 0);
+    starts(&elf, &["-machine", "q35", "-m", "1G"]);
 }
 
 #[test]
