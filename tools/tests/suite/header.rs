@@ -79,9 +79,7 @@ pub fn with_a_long_table(bytes: Vec<u8>, sectors: u64) -> Vec<u8> {
 /// `boot` calculates the checksum correctly.
 #[test]
 fn a_valid_header() {
-    let mut machine = boot(&[]);
-    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
-    assert_eq!(status, Some(PASSED), "{}", machine.serial());
+    passes(&[]);
 }
 
 fn invalid(name: &str, field: Field, value: u64) {
@@ -181,6 +179,31 @@ fn a_checksum_table_that_is_longer_than_needed() {
     }
 }
 
+/// Each range has the size that its number of pages says, but that number is wrong.
+#[test]
+fn ranges_of_a_wrong_size() {
+    for pages in [0, STACK_PAGES_MAX + 1] {
+        let last = GUARD_HERE + (pages + 1) * PAGE_BYTES - 1;
+        all_invalid(
+            &format!("stack of {pages} pages"),
+            &[(STACK, pages), (GUARD_LAST, last)],
+        );
+    }
+    let small = |frames: u64| {
+        let last = PHYSICAL_HERE + frames * PAGE_BYTES - 1;
+        [(FRAMES, frames), (PHYSICAL_LAST, last)]
+    };
+    let name = "less than 4 GiB of physical memory";
+    all_invalid(name, &small(FRAMES_4G - (2 << 20) / PAGE_BYTES));
+    passes(&small(FRAMES_4G));
+}
+
+fn passes(changes: &[(Field, u64)]) {
+    let mut machine = boot(changes);
+    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
+    assert_eq!(status, Some(PASSED), "{}", machine.serial());
+}
+
 /// Each range has the right size here, but lies where it must not.
 #[test]
 fn ranges_in_the_wrong_place() {
@@ -188,6 +211,16 @@ fn ranges_in_the_wrong_place() {
         let last = first + FRAMES_MAX * PAGE_BYTES - 1;
         [(PHYSICAL_FIRST, first), (PHYSICAL_LAST, last)]
     };
+    let info = |first: u64| [(INFO_FIRST, first), (INFO_LAST, first + PAGE_BYTES - 1)];
+    all_invalid("boot info in the first MiB", &info(ONE_MIB - PAGE_BYTES));
+    passes(&info(ONE_MIB));
+    let name = "physical memory, all of it, not aligned to 2 MiB";
+    all_invalid(name, &physical(PHYSICAL_HERE + PAGE_BYTES));
+    let stack = stack_at(INFO_HERE + (4 << 20));
+    all_invalid(
+        "physical memory over the stack",
+        &[stack, physical(INFO_HERE + (2 << 20))].concat(),
+    );
     let name = "physical memory at non-canonical addresses";
     all_invalid(name, &physical(NOT_CANONICAL));
     let name = "physical memory up to a non-canonical address";
@@ -213,9 +246,7 @@ fn stack_at(first: u64) -> [(Field, u64); 2] {
 #[test]
 fn a_stack_below_the_boot_info() {
     let first = INFO_HERE - (DEFAULT_STACK_PAGES + 1) * PAGE_BYTES;
-    let mut machine = boot(&stack_at(first));
-    let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
-    assert_eq!(status, Some(PASSED), "{}", machine.serial());
+    passes(&stack_at(first));
 }
 
 /// The header check may accept these values. Then the loader reports another error,
