@@ -92,6 +92,7 @@ fn a_cpu_without_nx() {
         let mut machine = disk.boot(&["-cpu", cpu]);
         let screen = machine.wait_for_halt(LONG).expect("the kernel halts");
         assert_eq!(screen.row(0), "Hello World!");
+        passes("contract", &["-cpu", cpu]);
     }
 }
 

@@ -212,6 +212,8 @@ fn of_memory_above_4_gib() {
         "not all RAM is mapped"
     );
     assert_eq!(pages.at(PHYSICAL + high.end), None, "more is mapped");
+    let page = pages.at(PHYSICAL + 5 * GIB).expect("it is mapped");
+    assert_eq!(page.size, 2 << 20);
     assert_eq!(pages.at(PHYSICAL + 1020 * GIB), None);
 }
 
@@ -233,6 +235,10 @@ fn of_uneven_memory_above_4_gib() {
         (ONE_MIB, 126 * ONE_MIB, 1, 1),
         (4 * GIB, GIB + GIB / 2, 1, 1),
         (8 * GIB, 2 * GIB, 3, 1), // ACPI tables
+        (12 * GIB, GIB, 4, 1),    // ACPI NVS
+        (14 * GIB, GIB, 5, 1),    // bad memory
+        (16 * GIB + ONE_MIB, 3 * ONE_MIB, 1, 1),
+        (20 * GIB + GIB / 2, GIB + GIB / 2, 1, 1),
     ]);
     let (disk, folder) = (Disk::of("release/siso_os"), Folder::new());
     let arguments = ["-cpu", "qemu64,+pdpe1gb"];
@@ -249,8 +255,19 @@ fn of_uneven_memory_above_4_gib() {
         (8 * GIB, Some(2 << 20)),
         (10 * GIB - 1, Some(2 << 20)),
         (10 * GIB, None),
+        (12 * GIB, Some(2 << 20)),
+        (14 * GIB, None),
+        (16 * GIB, Some(2 << 20)),
+        (16 * GIB + 4 * ONE_MIB, None),
+        (20 * GIB + GIB / 2, Some(2 << 20)),
+        (21 * GIB, Some(GIB)),
     ] {
         assert_eq!(size(address), expected, "{address:#x}");
+    }
+    let physical = pages.0.iter().filter(|page| page.virt >= PHYSICAL);
+    let window = physical.filter(|page| page.virt < PHYSICAL + 512 * GIB);
+    for page in window {
+        assert_eq!(page.phys, page.virt - PHYSICAL, "{page:x?}");
     }
 }
 
@@ -264,4 +281,6 @@ fn without_nx() {
     assert_eq!(pages.at(0), None);
     assert_eq!(pages.at(BOOT_INFO + PAGE_BYTES), None);
     assert!(pages.at(PHYSICAL).is_some());
+    assert!(pages.at(PHYSICAL + 4 * GIB - 1).is_some());
+    assert_eq!(pages.at(PHYSICAL + 4 * GIB), None, "there is no memory");
 }
