@@ -421,8 +421,8 @@ fn stage_2_and_rare_headers() {
             "E12 a kernel page is writable and executable",
         ),
         (
-            "a segment of 1 TiB",
-            |headers| put(headers, BYTES + 2 * PHDR, 1 << 40, 8),
+            "a segment of 8 GiB",
+            |headers| put(headers, BYTES + 2 * PHDR, 8 << 30, 8),
             bad,
         ),
         (

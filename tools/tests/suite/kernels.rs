@@ -4,7 +4,8 @@
 use crate::common::bad_bios::BadBios;
 use crate::common::pages::Pages;
 use crate::common::{
-    Disk, Folder, LONG, fails, kernel, kernel_that_resets, passes, passes_in_garbage, plain,
+    Disk, Folder, GARBAGE, LONG, fails, garbage, kernel, kernel_that_resets, passes,
+    passes_in_garbage, plain,
 };
 use siso_image::SECTOR;
 use siso_image::address_space::AddressSpace;
@@ -259,7 +260,11 @@ fn a_hole_between_segments() {
         let image = Image::new(&kernel, &manifest, &Options::default());
         let (mut machine, _disk) = after_its_reset(&image.expect("there is room for all"));
         let space = AddressSpace::choose(&kernel, &manifest).expect("there is room for all");
-        let info = Pages::of(&mut machine).at(space.boot_info.first);
+        let pages = Pages::of(&mut machine);
+        if manifest.crate09.is_none() {
+            assert_eq!(pages.at(0x20_1000), None, "the hole is mapped");
+        }
+        let info = pages.at(space.boot_info.first);
         let info = info.expect("the boot info is mapped").phys;
         let map = machine.memory(info, INFO_COUNT as usize);
         let map = map.expect("QEMU shows memory");
@@ -285,6 +290,31 @@ fn segments_too_far_apart() {
         let kernel = Kernel::parse(&kernel, false).expect("the kernel is valid");
         let disk = Disk::new(&plain(&kernel).bytes);
         fails(&disk, &["-m", "8G"], "E13 not enough memory for the kernel");
+    }
+}
+
+/// What a segment has in memory only is zero, whatever sizes the segments have.
+#[test]
+fn every_bss_is_cleared() {
+    const FILE_BYTES: u64 = 0x400;
+    let sizes = [0x404, 0x1405, 0x1bff, 0x1400];
+    let address = |n: usize| 0x20_0000 + n as u64 * 0x4000;
+    let segments = sizes.iter().enumerate();
+    let segments = segments.map(|(n, size)| (5 + u32::from(n > 0), address(n), address(n), *size));
+    let elf = kernel_that_resets(&segments.collect::<Vec<_>>());
+    let disk = Disk::new(&plain(&Kernel::parse(&elf, false).expect("the kernel is valid")).bytes);
+    let folder = Folder::new();
+    let garbage = garbage(&folder, 64);
+    let mut arguments: Vec<&str> = garbage.iter().map(String::as_str).collect();
+    arguments.push("-no-shutdown");
+    let mut machine = disk.boot(&arguments);
+    wait_for_reset(&mut machine);
+    for (n, size) in sizes.into_iter().enumerate() {
+        let bytes = machine.memory(address(n) + FILE_BYTES, (size - FILE_BYTES) as usize + 1);
+        let bytes = bytes.expect("QEMU shows memory");
+        let (last, bss) = bytes.split_last().expect("there are some");
+        assert!(bss.iter().all(|byte| *byte == 0), "segment {n}");
+        assert_eq!(*last, GARBAGE, "after segment {n}");
     }
 }
 

@@ -185,23 +185,26 @@ pub fn plain(kernel: &Kernel) -> Image {
 /// full of garbage, as after a warm start, so all zeros come from the loader.
 pub fn passes_in_garbage(name: &str) -> String {
     let folder = Folder::new();
-    let garbage = folder.0.join("garbage");
-    fs::write(&garbage, vec![0xa5; 512 << 20]).expect("a file can be written");
-    let memory = format!(
-        "memory-backend-file,id=ram,size=512M,mem-path={}",
-        garbage.display()
-    );
-    passes(
-        name,
-        &[
-            "-m",
-            "512",
-            "-object",
-            &memory,
-            "-machine",
-            "pc,memory-backend=ram",
-        ],
-    )
+    let arguments = garbage(&folder, 512);
+    passes(name, &arguments.each_ref().map(String::as_str))
+}
+
+/// Every byte of memory that is full of garbage.
+pub const GARBAGE: u8 = 0xa5;
+
+/// The arguments for so many MiB of memory full of garbage, in a file in the folder.
+pub fn garbage(folder: &Folder, mib: usize) -> [String; 6] {
+    let file = folder.0.join("garbage");
+    fs::write(&file, vec![GARBAGE; mib << 20]).expect("a file can be written");
+    let (size, path) = (format!("size={mib}M"), file.display());
+    [
+        "-m".into(),
+        mib.to_string(),
+        "-object".into(),
+        format!("memory-backend-file,id=ram,{size},mem-path={path}"),
+        "-machine".into(),
+        "pc,memory-backend=ram".into(),
+    ]
 }
 
 /// The same with QEMU's default memory, which is zero.
