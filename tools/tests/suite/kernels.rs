@@ -173,6 +173,12 @@ fn segments_that_cannot_have_their_addresses() {
         (6, 0x40_2000, first, 0x2000),
     ];
     stand_at(&overlap, &[0x20_0000, 0x20_2000]);
+    let overlap = [
+        (5, 0x40_0000, first, 0x400),
+        (6, 0x40_2000, first + 0x4000, 0x1000),
+        (6, 0x40_4000, first + 0x4000, 0x1000),
+    ];
+    stand_at(&overlap, &[0x20_0000, 0x20_2000, 0x20_4000]);
     let shared = [(5, 0x40_0000, first, 0x400), (4, 0x40_0800, other, 0x400)];
     stand_at(&shared, &[0x20_0000, 0x20_0800]);
     let high = [(5, 0x40_0000, (1 << 32) + first, 0x400)];

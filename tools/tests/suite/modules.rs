@@ -1,11 +1,15 @@
 //! The boot modules: a command line and a ramdisk reach the kernel unchanged, or
 //! the loader reports an error.
 
+use crate::common::pages::Pages;
 use crate::common::{Disk, LONG, Random, fails, field, kernel, passes_with, top};
 use siso_image::SECTOR;
 use siso_image::elf::Kernel;
 use siso_image::image::{Image, Options};
-use siso_image::layout::{CHUNK_SECTORS, ELF_SECTORS, KERNEL_SECTOR, KERNEL_SECTORS};
+use siso_image::layout::{
+    CHUNK_SECTORS, ELF_SECTORS, INFO_RAMDISK, KERNEL_SECTOR, KERNEL_SECTORS, PML4_BOOT_INFO,
+    PML4_ENTRY_BYTES,
+};
 use siso_image::manifest::Manifest;
 use siso_image::new;
 use std::fs;
@@ -56,6 +60,22 @@ fn they_reach_the_kernel() {
         let memory = machine.memory(address - PHYSICAL, length);
         assert!(memory.expect("QEMU shows its memory") == bytes, "{length}");
     }
+}
+
+/// The template of thread-local storage lies in a segment: what is stored after the
+/// segments is the modules'.
+#[test]
+fn beside_thread_local_storage() {
+    let bytes = ramdisk(700);
+    let disk = Disk::new(&image("tls", "one two", bytes.clone()));
+    let mut machine = disk.boot(&[]);
+    machine.wait_for_halt(LONG).expect("the kernel halts");
+    let info = Pages::of(&mut machine).at(PML4_BOOT_INFO * PML4_ENTRY_BYTES);
+    let ramdisk = info.expect("the boot info is mapped").phys + INFO_RAMDISK;
+    let address = machine.memory(ramdisk, 8).expect("QEMU shows memory");
+    let address = u64::from_le_bytes(address.try_into().expect("8 bytes"));
+    let memory = machine.memory(address - PHYSICAL, bytes.len());
+    assert!(memory.expect("QEMU shows its memory") == bytes);
 }
 
 #[test]
