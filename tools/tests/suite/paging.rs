@@ -237,7 +237,7 @@ fn of_uneven_memory_above_4_gib() {
         (8 * GIB, 2 * GIB, 3, 1), // ACPI tables
         (12 * GIB, GIB, 4, 1),    // ACPI NVS
         (14 * GIB, GIB, 5, 1),    // bad memory
-        (16 * GIB + ONE_MIB, 3 * ONE_MIB, 1, 1),
+        (16 * GIB + ONE_MIB + PAGE_BYTES, 3 * ONE_MIB, 1, 1),
         (20 * GIB + GIB / 2, GIB + GIB / 2, 1, 1),
     ]);
     let (disk, folder) = (Disk::of("release/siso_os"), Folder::new());
@@ -258,7 +258,7 @@ fn of_uneven_memory_above_4_gib() {
         (12 * GIB, Some(2 << 20)),
         (14 * GIB, None),
         (16 * GIB, Some(2 << 20)),
-        (16 * GIB + 4 * ONE_MIB, None),
+        (16 * GIB + 6 * ONE_MIB, None),
         (20 * GIB + GIB / 2, Some(2 << 20)),
         (21 * GIB, Some(GIB)),
     ] {
