@@ -10,8 +10,6 @@ use std::collections::HashMap;
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
 const LARGE: u64 = 1 << 7;
-/// In the entry of a large page, where a small page has the first bit of its address.
-const PAT: u64 = 1 << 12;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const EFER_NXE: u64 = 1 << 11;
@@ -73,10 +71,10 @@ impl Walk<'_> {
             }
             if shift == 12 || shift < 39 && entry & LARGE != 0 {
                 let size = 1 << shift;
-                let offset = entry & ADDRESS & (size - 1) & !PAT;
+                let offset = entry & ADDRESS & (size - 1);
                 assert!(
                     offset == 0 && (self.nxe || entry & NO_EXECUTE == 0),
-                    "reserved bit at {virt:#x}"
+                    "reserved bit, or another memory type, at {virt:#x}"
                 );
                 self.pages.push(Page {
                     virt,
