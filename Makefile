@@ -229,7 +229,7 @@ clean:                          ## remove all build output
 	rm -rf target
 
 help:                           ## show this help
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 19
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 19
 	@echo
 	@echo "Variables:"
 	@echo "  KERNEL=elf               the kernel to boot (default: this project's)"

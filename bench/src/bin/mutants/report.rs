@@ -22,7 +22,7 @@ pub fn explained(docs: &str) -> Vec<String> {
 
 /// A mutant as in that table.
 pub fn row_of(mutant: &Mutant, sources: &Sources) -> String {
-    let code = sources.code(mutant.point);
+    let code = sources.code(mutant.point).replace('|', "\\|"); // or it would end a cell
     format!(
         "{} | `boot/{}` | `{code}`",
         mutant.change, mutant.point.file
@@ -96,8 +96,12 @@ mod tests {
     fn rows_of_the_table() {
         let docs = "| mutant | file | code | why |\n|---|---|---|---|\n\
                     | removed | `boot/long.s` | `xor %edx, %edx` | it is 0 |\n\
+                    | removed | `boot/cpu.s` | `mov $A \\| B, %al` | it is there |\n\
                     | `boot/kernel.s` | `rep movsq` | never with a count of 0 | it is not |\n";
-        let row = "removed | `boot/long.s` | `xor %edx, %edx`";
-        assert_eq!(explained(docs), [row]);
+        let rows = [
+            "removed | `boot/long.s` | `xor %edx, %edx`",
+            "removed | `boot/cpu.s` | `mov $A \\| B, %al`",
+        ];
+        assert_eq!(explained(docs), rows);
     }
 }
