@@ -82,7 +82,7 @@ impl Stub {
             let before = cpu_time();
             self.run()?;
             while !self.has_stopped(LOOK)? {
-                if start.elapsed() > BIOS || cpu_time() - before > BIOS_CPU {
+                if start.elapsed() > BIOS || cpu_time().saturating_sub(before) > BIOS_CPU {
                     let message = "the BIOS does not start the boot sector";
                     return Err(io::Error::other(message));
                 }
