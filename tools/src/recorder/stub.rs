@@ -118,6 +118,8 @@ impl Stub {
 
     /// Sets RAX, which is the stub's register 0.
     pub fn set_rax(&mut self, value: u64) -> io::Result<()> {
+        // QEMU takes single registers only from a client that has read their description.
+        self.ask("qXfer:features:read:target.xml:0,100")?;
         let answer = self.ask(&format!("P0={:016x}", value.swap_bytes()))?;
         match answer.as_str() {
             "OK" => Ok(()),

@@ -86,6 +86,22 @@ fn long_mode_with_32_bit_code() {
     assert!(expected, "{:?}", seen.err());
 }
 
+/// The tour's second boot goes on with what a device answered in the first one.
+#[test]
+fn a_register_is_set() {
+    const ANSWER: u64 = 0x1234_5678;
+    let (disk, folder) = (Disk::of("release/siso_os"), Folder::new());
+    let socket = folder.0.join("stub");
+    let arguments = stub::arguments(&socket);
+    let machine = disk.boot(&arguments.each_ref().map(String::as_str));
+    let mut stub = Stub::connect(&socket).expect("the stub answers");
+    stub.run_to_boot_sector(&machine, 1)
+        .expect("the boot sector starts");
+    stub.set_rax(ANSWER).expect("RAX can be set");
+    let registers = stub.registers().expect("the stub sends them");
+    assert_eq!(registers.general[0], ANSWER);
+}
+
 /// Where EFLAGS.ID stays 0 whatever POPF loads, there is no CPUID.
 #[test]
 fn a_cpu_without_cpuid() {
