@@ -6,9 +6,9 @@
 #![no_std]
 #![no_main]
 
-use bootloader::bootinfo::MemoryRegion;
-use bootloader::bootinfo::MemoryRegionType::{
-    BootInfo as Info, Kernel, KernelStack, PageTable, Usable,
+use bootloader::bootinfo::{
+    MemoryRegion,
+    MemoryRegionType::{BootInfo as Info, Kernel, KernelStack, PageTable, Usable},
 };
 use bootloader::{BootInfo, entry_point};
 use core::arch::asm;
@@ -170,8 +170,8 @@ fn run(address: u64) {
     unsafe { asm!("call {}", in(reg) address, clobber_abi("C")) }
 }
 
-/// The page tables of the first 2 MiB, at their physical addresses, before anything
-/// that the boot info says is used.
+/// The page tables of the first 2 MiB, at their physical addresses, before any other
+/// address of the boot info is used. The memory map says what they are.
 fn first_tables(info: &BootInfo) -> &'static [u64; 512] {
     let root: u64;
     // SAFETY: reading CR3 has no side effects.

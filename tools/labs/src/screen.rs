@@ -17,8 +17,8 @@ use std::thread::sleep;
 /// The size of a VGA's text memory, of which the screen shows the first part.
 const TEXT_BYTES: usize = 0x8000;
 const CELLS: usize = ROWS * COLUMNS;
-/// What the lab's kernel, `docs/labs/vga/kernel.rs`, writes before anything else: the colours, and the bytes after the
-/// screen. In each row, another letter: see [`before`].
+/// What the lab's kernel, `docs/labs/vga/kernel.rs`, writes before anything else: the
+/// colours, and the bytes after the screen. In each row, another letter: see [`before`].
 const COLORS: u8 = 0x2f;
 const AFTER: u8 = 0x55;
 /// How the kernel's report begins and ends.

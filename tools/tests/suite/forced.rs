@@ -86,7 +86,7 @@ fn long_mode_with_32_bit_code() {
     assert!(expected, "{:?}", seen.err());
 }
 
-/// The tour's second boot goes on with what a device answered in the first one.
+/// So the tour's second boot goes on with what a device answered in the first one.
 #[test]
 fn a_register_is_set() {
     const ANSWER: u64 = 0x1234_5678;

@@ -111,15 +111,18 @@ fn the_floppy_motor_is_off() {
 }
 
 /// A disk whose stage 2 is wrong. Its stage 1 waits so many seconds for a key, not 30.
-fn damaged(seconds: u8) -> Disk {
-    const MOV_CX: u8 = 0xb9;
+fn damaged(seconds: u16) -> Disk {
+    // `mov $WAIT_SECONDS, %cx`: the first look at the clock counts as a second, too.
+    let wait = |seconds: u16| {
+        let [low, high] = (seconds + 1).to_le_bytes();
+        [0xb9, low, high]
+    };
     let mut bytes = image("release/siso_os");
     bytes[3 * SECTOR] ^= 1;
-    // The first look at the clock counts as a second.
-    let wait = [MOV_CX, 31, 0];
-    let mut sector = bytes[..SECTOR].windows(wait.len());
-    let at = sector.position(|code| code == wait);
-    bytes[at.expect("stage 1 has this instruction") + 1] = seconds + 1;
+    let mut code = bytes[..SECTOR].windows(3);
+    let at = code.position(|code| code == wait(30));
+    let at = at.expect("stage 1 has this instruction");
+    bytes[at..at + 3].copy_from_slice(&wait(seconds));
     Disk::new(&bytes)
 }
 
@@ -234,7 +237,9 @@ fn cd_roms() {
 fn the_next_device_after_an_error() {
     let second = Disk::of("seed");
     let hard_disk = format!("if=ide,format=raw,file={}", second.path.display());
-    for (key, seconds) in [(true, 250), (false, 2)] {
+    // Without the key, the first one would wait longer than this test.
+    let long = 2 * LONG.as_secs() as u16;
+    for (key, seconds) in [(true, long), (false, 2)] {
         // To SeaBIOS, all hard disks are a single boot device, so this is a floppy.
         let first = damaged(seconds);
         let floppy = format!("if=floppy,format=raw,file={}", first.path.display());

@@ -32,7 +32,7 @@ const _: () = assert!(offset_of!(BootInfo, magic) == 1584);
 
 /// Flag: the CPU supports no-execute pages, and they are enabled.
 pub const FLAG_NX: u32 = 1;
-/// Flag: the kernel may have code that is writable.
+/// Flag: a page of the kernel may be writable and executable.
 pub const FLAG_WX: u32 = 2;
 
 /// A range of physical memory of one kind.
