@@ -114,8 +114,8 @@ impl Recorder {
             Detail::State => "cpu,exec,nochain,int,cpu_reset",
             Detail::Addresses => "exec,nochain",
         };
-        let mut all: Vec<String> = one_at_a_time()?;
-        all.extend(REPEATABLE[2..].iter().map(|word| word.to_string()));
+        let one_at_a_time = one_at_a_time()?;
+        let mut all: Vec<String> = REPEATABLE.map(String::from).into();
         all.extend(arguments.iter().cloned());
         all.extend(["-D".into(), escaped(&pipe)]);
         if !ranges.is_empty() {
@@ -126,7 +126,13 @@ impl Recorder {
         let mut machine = Machine::start(&all)?;
         let mut stub = Stub::connect(&socket)?;
         stub.run_to_boot_sector(&machine, entries)?;
-        machine.command(&format!("log {items}"))?;
+        // The BIOS came here at full speed.
+        for command in [one_at_a_time, &format!("log {items}")] {
+            let answer = machine.command(command)?;
+            if !answer.is_empty() {
+                return Err(io::Error::other(format!("{command}: {}", answer.trim())));
+            }
+        }
         stub.detach()?;
         Ok(Recorder {
             machine,
@@ -196,21 +202,20 @@ impl Recorder {
     }
 }
 
-/// The arguments that make QEMU execute one instruction at a time. The option was
-/// renamed, so the program is asked which one it has.
-fn one_at_a_time() -> io::Result<Vec<String>> {
+/// The command of the monitor that makes QEMU translate one instruction at a time. It
+/// was renamed with the option, so the program is asked which one it has.
+fn one_at_a_time() -> io::Result<&'static str> {
     let help = qemu::command().arg("-help").output()?.stdout;
     let help = String::from_utf8_lossy(&help);
-    let words: &[&str] = if help.contains("one-insn-per-tb") {
-        &["-accel", "tcg,one-insn-per-tb=on"]
+    if help.contains("one-insn-per-tb") {
+        Ok("one-insn-per-tb on")
     } else if help.contains("-singlestep") {
-        &["-accel", "tcg", "-singlestep"]
+        Ok("singlestep on")
     } else {
-        return Err(io::Error::other(
+        Err(io::Error::other(
             "this QEMU cannot execute one instruction at a time",
-        ));
-    };
-    Ok(words.iter().map(|word| word.to_string()).collect())
+        ))
+    }
 }
 
 /// QEMU's name and version, on one line.
