@@ -40,11 +40,12 @@ pub struct Scratch {
 }
 
 /// Reads process numbers until the end of the input, then cleans up. It ignores
-/// the signals that a terminal sends to the whole process group.
+/// the signals that a terminal sends to the whole process group. A process that is
+/// being killed may still create a file after `rm` has looked.
 const GUARD: &str = "trap '' HUP INT QUIT TERM
 while read -r process; do processes=\"$processes $process\"; done
 [ -z \"$processes\" ] || kill -KILL $processes
-rm -rf -- \"$1\"";
+rm -rf -- \"$1\" || { sleep 1; rm -rf -- \"$1\"; }";
 
 struct Guard(Child);
 
@@ -83,9 +84,10 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// Starts a process that ends, at the latest, with this program.
+    /// Starts a process that ends, at the latest, with this program. Its temporary files,
+    /// such as QEMU's for a snapshot, are in the folder.
     pub fn spawn(&mut self, command: &mut Command) -> io::Result<Child> {
-        let child = command.spawn()?;
+        let child = command.env("TMPDIR", self.path()).spawn()?;
         let input = self.guard.0.stdin.as_mut().expect("its input is a pipe");
         writeln!(input, "{}", child.id())?;
         Ok(child)
