@@ -38,11 +38,13 @@ pub fn boot(
     let scratch = Scratch::new()?;
     let file = |name: &str| scratch.path().join(name);
     // In real time: otherwise, the 30 seconds that the loader waits after an
-    // error would pass in a moment, and this BIOS panics if no boot device is left.
+    // error would pass in a moment, and this BIOS panics if no boot device is left. Without
+    // `fastboot`, the BIOS offers its boot menu for three seconds (Bochs User Manual,
+    // "romimage").
     let configuration = format!(
         "config_interface: textconfig\n\
          display_library: rfb, options=\"timeout=0\"\n\
-         romimage: file=$BXSHARE/BIOS-bochs-latest\n\
+         romimage: file=$BXSHARE/BIOS-bochs-latest, options=fastboot\n\
          vgaromimage: file=$BXSHARE/VGABIOS-lgpl-latest\n\
          megs: 128\n\
          ata0-master: type=disk, path={image}, mode=flat\n\
