@@ -81,16 +81,21 @@ static void note_access(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t a
     accessed = true;
 }
 
-/* Is there anything left to see when this instruction runs? */
-static bool is_wanted(unsigned int at)
+/* Is anything left to see of a branch or REP when this instruction runs? It is one of
+ * them, or comes after it. (What other guests see meanwhile is seen once more.) */
+static bool concerns_branch[BYTES];
+
+static void find_branches(void)
 {
-    if (!(points->seen[at] & EXECUTED))
-        return true;
-    for (unsigned int from = 0; from < BYTES; from++)
-        if ((points->kind[from] & (BRANCH | REPEATED)) && (points->seen[from] & BOTH) != BOTH &&
-            (at == from || at == points->target[from] || at == from + points->size[from]))
-            return true;
-    return false;
+    for (unsigned int from = 0; from < BYTES; from++) {
+        unsigned int around[] = {from, points->target[from], from + points->size[from]};
+
+        if (!(points->kind[from] & (BRANCH | REPEATED)) || (points->seen[from] & BOTH) == BOTH)
+            continue;
+        for (size_t i = 0; i < sizeof around / sizeof *around; i++)
+            if (around[i] < BYTES)
+                concerns_branch[around[i]] = true;
+    }
 }
 
 /* Is it the instruction of the loader that is linked here, and of this kind? QEMU
@@ -99,12 +104,13 @@ static bool is_wanted(unsigned int at)
  * that. */
 static bool is_loader(struct qemu_plugin_insn *insn, uint64_t base, uint8_t kind, bool is_last)
 {
-    uint8_t bytes[INSN_BYTES_MAX];
-    size_t size = insn_bytes(insn, bytes);
     uint64_t address = qemu_plugin_insn_vaddr(insn), at = address - base;
+    uint8_t bytes[INSN_BYTES_MAX];
+    size_t size;
 
     if (at >= BYTES || !(points->kind[at] & kind))
         return false;
+    size = insn_bytes(insn, bytes);
     if (size != points->size[at]) {
         bool crosses = address % PAGE + points->size[at] > PAGE;
 
@@ -141,7 +147,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
         unsigned int at = qemu_plugin_insn_vaddr(insn) - base;
 
-        if (points->size[at] != qemu_plugin_insn_size(insn) || !is_wanted(at))
+        if (points->size[at] != qemu_plugin_insn_size(insn) ||
+            ((points->seen[at] & EXECUTED) && !concerns_branch[at]))
             continue;
         when_executed(insn, run, at);
         if (points->kind[at] & REPEATED)
@@ -168,6 +175,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
         return 1;
     }
     close(file);
+    find_branches();
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     return 0;
 }
