@@ -15,7 +15,7 @@ const START: Duration = Duration::from_secs(30);
 /// How long the BIOS may take to the boot sector, and how much CPU time QEMU may need for
 /// that: it never gets there if it cannot boot from the disk.
 const BIOS: Duration = Duration::from_secs(60);
-const BIOS_CPU: Duration = Duration::from_secs(15);
+const BIOS_CPU: Duration = Duration::from_secs(5);
 /// The interval of looks at these times.
 const LOOK: Duration = Duration::from_millis(100);
 /// The most bytes to read in one packet.

@@ -86,12 +86,12 @@ fn run_fails_if_the_loader_is_not_reached() {
         "run",
         &kernel,
         "QEMU_FLAGS=-boot order=n,strict=on",
-        "TIMEOUT=5",
+        "TIMEOUT=2",
     ]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
     assert!(
-        said.contains("no kernel started within 5 seconds"),
+        said.contains("no kernel started within 2 seconds"),
         "{said}"
     );
     // The boot that is recorded to see why does not get there either.

@@ -50,10 +50,10 @@ fn a_kernel_that_resets_the_machine() {
 
 #[test]
 fn a_kernel_that_hangs() {
-    let limit = [("TIMEOUT", "3")];
+    let limit = [("TIMEOUT", "2")];
     let (output, said) = siso_image(&["test", path(&kernel("seed"))], &limit);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("not finished after 3 seconds"), "{said}");
+    assert!(said.contains("not finished after 2 seconds"), "{said}");
 }
 
 /// If no kernel starts, the loader's error ends the test, long before its time limit.
@@ -83,11 +83,11 @@ fn the_manifests_test_keys() {
         "{said}"
     );
 
-    let folder = package("[package.metadata.bootimage]\ntest-timeout = 3");
+    let folder = package("[package.metadata.bootimage]\ntest-timeout = 2");
     let settings = [("CARGO_MANIFEST_DIR", path(&folder.0))];
     let (output, said) = siso_image(&["test", path(&kernel("seed"))], &settings);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("not finished after 3 seconds"), "{said}");
+    assert!(said.contains("not finished after 2 seconds"), "{said}");
 }
 
 /// The key for runs is honoured, too, even if it redirects the serial line.
@@ -115,10 +115,10 @@ fn the_manifests_run_keys() {
 #[test]
 fn a_kernel_that_may_reset_the_machine() {
     let folder = package("[package.metadata.bootimage]\ntest-no-reboot = false");
-    let settings = [("CARGO_MANIFEST_DIR", path(&folder.0)), ("TIMEOUT", "6")];
+    let settings = [("CARGO_MANIFEST_DIR", path(&folder.0)), ("TIMEOUT", "3")];
     let (output, said) = siso_image(&["test", path(&kernel("triple_fault"))], &settings);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("not finished after 6 seconds"), "{said}");
+    assert!(said.contains("not finished after 3 seconds"), "{said}");
 }
 
 /// Words after the kernel are its command line; flags with one dash are QEMU's.

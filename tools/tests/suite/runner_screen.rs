@@ -74,12 +74,12 @@ fn standard_input() {
 /// A time limit ends it without a failure, like closing QEMU's window.
 #[test]
 fn a_time_limit() {
-    let limit = [("TIMEOUT", "8")];
+    let limit = [("TIMEOUT", "5")];
     let (output, said) = siso_image(&["run", path(&kernel("seconds"))], &limit);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("\nsecond 1\n"), "{said}");
     assert!(said.contains("|second "), "{said}");
-    let words = "the kernel still ran after 8 seconds, its time limit";
+    let words = "the kernel still ran after 5 seconds, its time limit";
     assert!(said.contains(words), "{said}");
 }
 

@@ -245,7 +245,7 @@ fn without_being_asked() {
         ),
         (
             vec!["test", "--command-line", "halt"],
-            "12",
+            "5",
             vec!["with interrupts off", "deaths::halt"],
         ),
     ] {

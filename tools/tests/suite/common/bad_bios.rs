@@ -1,6 +1,6 @@
 //! The disk of `tests/firmware/bad_bios.s`, with its settings filled in.
 
-use super::{Disk, EXIT, Folder, LONG, PASSED, assert_shows, row, top};
+use super::{Disk, EXIT, Folder, LONG, NO_NETWORK, PASSED, assert_shows, row, top};
 use siso_image::qemu::Machine;
 use std::collections::HashMap;
 use std::fs;
@@ -126,7 +126,7 @@ impl BadBios {
             "-device",
             "isa-debugcon,iobase=0x504,chardev=report",
         ];
-        let all = [&ours[..], &devices[..], arguments].concat();
+        let all = [&ours[..], &devices, &NO_NETWORK, arguments].concat();
         (Machine::start(&all).expect("QEMU starts"), bios)
     }
 }
