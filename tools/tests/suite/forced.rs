@@ -163,6 +163,9 @@ fn conditional_moves() -> Vec<Move> {
     moves
 }
 
+/// How often a boot stops at a conditional move: the first times are the different ones.
+const STOPS: u32 = 50;
+
 /// Boots an image with this BIOS, up to a kernel that resets the machine, and stops
 /// at each conditional move. Returns a line for each stop: `at FILE:LINE EFLAGS`.
 fn stops(bios: &BadBios, image: &[u8], moves: &[Move]) -> String {
@@ -172,7 +175,8 @@ fn stops(bios: &BadBios, image: &[u8], moves: &[Move]) -> String {
     let (mut machine, _bios) = bios.boot(&Disk::new(image), &folder, &server);
     let mut script = format!("target remote {}\n", folder.0.join("gdb").display());
     for (file, line, _) in moves {
-        script += &format!("hbreak {file}:{line}\ncommands\nsilent\n");
+        script += &format!("hbreak {file}:{line}\nenable count {STOPS} $bpnum\n");
+        script += "commands\nsilent\n";
         script += &format!("printf \"at {file}:{line} %d\\n\", $eflags\ncontinue\nend\n");
     }
     script += "continue\n";

@@ -59,9 +59,10 @@ fn five_hundred_mib_of_data() {
     const FILE_BYTES: usize = 64 + 32; // p_filesz of the first segment
     let chunk = CHUNK_SECTORS * SECTOR as u64;
     let bytes = (BLOCK_CHECKSUMS + 2) * chunk;
-    let mut elf = kernel_that_resets(&[(5, 0x20_0000, 0x20_0000, bytes)]);
+    let small = kernel_that_resets(&[(5, 0x20_0000, 0x20_0000, bytes)]);
+    let mut elf = vec![0; 0x1000 + bytes as usize];
+    elf[..small.len()].copy_from_slice(&small);
     elf[FILE_BYTES..][..8].copy_from_slice(&bytes.to_le_bytes());
-    elf.resize(0x1000 + bytes as usize, 0);
     starts(&elf, &["-machine", "q35", "-m", "1G"]);
 }
 

@@ -4,6 +4,7 @@
 mod adopt;
 mod assembly;
 mod boot;
+mod clean_build; // takes longest; the tests start in the order of their names
 mod common;
 mod consoles;
 mod damage;
@@ -27,7 +28,6 @@ mod media;
 mod memory_maps;
 mod modules;
 mod paging;
-mod reproducible;
 mod runner;
 mod runner_arguments;
 mod runner_failures;

@@ -262,7 +262,7 @@ fn the_next_device_after_an_error() {
 /// The wait for a key ends even if there are no timer interrupts.
 #[test]
 fn the_next_device_without_a_timer() {
-    let disk = damaged(2);
+    let disk = damaged(1);
     for chips in ["pit=on", "pit=off", "pic=off"] {
         let mut machine = disk.boot(&["-machine", chips]);
         let shown = machine.wait_for_serial(LONG, |serial| serial.contains("E2 bad stage 2"));

@@ -190,7 +190,7 @@ pub fn plain(kernel: &Kernel) -> Image {
 /// full of garbage, as after a warm start, so all zeros come from the loader.
 pub fn passes_in_garbage(name: &str) -> String {
     let folder = Folder::new();
-    let arguments = garbage(&folder, 512);
+    let arguments = garbage(&folder, 128);
     passes(name, &arguments.each_ref().map(String::as_str))
 }
 
