@@ -15,11 +15,12 @@ pub fn has_plugins() -> Result<bool, String> {
 }
 
 /// Writes a program that starts QEMU with the plugin, except under KVM, which does
-/// not translate the guest's code, and where a test runs a damaged loader, which may
-/// go where the good one never does.
+/// not translate the guest's code; where a test runs a damaged loader, which may go where
+/// the good one never does; and for a recording, which repeats another boot.
 pub fn wrap(wrapper: &Path, plugin: &Path, seen: &Path) -> Result<(), String> {
     let script = format!(
-        "#!/bin/sh\ncase \" $* \" in\n*' -enable-kvm '* | *' -name damaged '*) exec {qemu} \"$@\" ;;\nesac\n\
+        "#!/bin/sh\ncase \" $* \" in\n\
+         *' -enable-kvm '* | *' -name damaged '* | *' -icount '*) exec {qemu} \"$@\" ;;\nesac\n\
          exec {qemu} -plugin '{plugin},out={seen}' \"$@\"\n",
         qemu = qemu::program(),
         plugin = plugin.display(),

@@ -78,6 +78,17 @@ pub enum Detail {
     Addresses,
 }
 
+/// Where a recording begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Begin {
+    /// At the boot sector's first instruction. So many times the BIOS, and what takes its
+    /// place, jump to one.
+    BootSector(u32),
+    /// At an address of the loader. The error is [`ErrorKind::TimedOut`] if the loader does
+    /// not come there soon.
+    Loader(u64),
+}
+
 /// A boot in QEMU, and its log.
 pub struct Recorder {
     /// The machine, whose monitor can be asked at any time.
@@ -89,15 +100,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Boots with these arguments for QEMU, which include the boot device. From the
-    /// boot sector's first instruction on, records the instructions in these ranges
-    /// of linear addresses; without a range, all instructions. `entries` is how many
-    /// times the BIOS, and what takes its place, jump to a boot sector.
+    /// Boots with these arguments for QEMU, which include the boot device. From `begin`
+    /// on, records the instructions in these ranges of linear addresses; without a range,
+    /// all instructions.
     pub fn start(
         arguments: &[String],
         ranges: &[RangeInclusive<u64>],
         detail: Detail,
-        entries: u32,
+        begin: Begin,
     ) -> io::Result<Recorder> {
         let scratch = Scratch::new()?;
         let pipe = scratch.path().join("log");
@@ -125,8 +135,14 @@ impl Recorder {
         all.extend(stub::arguments(&socket));
         let mut machine = Machine::start(&all)?;
         let mut stub = Stub::connect(&socket)?;
-        stub.run_to_boot_sector(&machine, entries)?;
-        // The BIOS came here at full speed.
+        match begin {
+            Begin::BootSector(entries) => stub.run_to_boot_sector(&machine, entries)?,
+            Begin::Loader(address) => {
+                stub.run_to_boot_sector(&machine, 1)?;
+                stub.run_to(&machine, address)?;
+            }
+        }
+        // All before this ran at full speed.
         for command in [one_at_a_time, &format!("log {items}")] {
             let answer = machine.command(command)?;
             if !answer.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! The protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol".
 
-use crate::layout::STAGE1_BASE;
+use crate::layout::{DIE_WAIT, STAGE1_BASE};
 use crate::qemu::{Machine, escaped};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,6 +16,9 @@ const START: Duration = Duration::from_secs(30);
 /// that: it never gets there if it cannot boot from the disk.
 const BIOS: Duration = Duration::from_secs(60);
 const BIOS_CPU: Duration = Duration::from_secs(5);
+/// The same for the loader.
+const LOADER: Duration = Duration::from_secs(10);
+const LOADER_CPU: Duration = Duration::from_secs(2);
 /// The interval of looks at these times.
 const LOOK: Duration = Duration::from_millis(100);
 /// The most bytes to read in one packet.
@@ -77,18 +80,45 @@ impl Stub {
             if entry > 0 {
                 self.step()?; // off the breakpoint
             }
-            let start = Instant::now();
-            let cpu_time = || machine.cpu_time().unwrap_or_default();
-            let before = cpu_time();
-            self.run()?;
-            while !self.has_stopped(LOOK)? {
-                if start.elapsed() > BIOS || cpu_time().saturating_sub(before) > BIOS_CPU {
-                    let message = "the BIOS does not start the boot sector";
-                    return Err(io::Error::other(message));
-                }
+            if !self.run_for(machine, BIOS, BIOS_CPU)? {
+                let message = "the BIOS does not start the boot sector";
+                return Err(io::Error::other(message));
             }
         }
         self.remove_breakpoint(STAGE1_BASE)
+    }
+
+    /// Continues from the boot sector to an address of the loader. The error is
+    /// [`io::ErrorKind::TimedOut`] if the loader does not come there soon.
+    pub fn run_to(&mut self, machine: &Machine, address: u64) -> io::Result<()> {
+        let breakpoints = [address, DIE_WAIT]; // after an error, it waits at the latter
+        for breakpoint in breakpoints {
+            self.set_breakpoint(breakpoint)?;
+        }
+        let stopped = self.run_for(machine, LOADER, LOADER_CPU)?;
+        if !stopped || self.registers()?.rip != address {
+            let message = format!("the loader does not come to {address:#x}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        for breakpoint in breakpoints {
+            self.remove_breakpoint(breakpoint)?;
+        }
+        Ok(())
+    }
+
+    /// Continues until the machine stops; false if that takes longer, or more of QEMU's
+    /// time of the CPU.
+    fn run_for(&mut self, machine: &Machine, time: Duration, cpu: Duration) -> io::Result<bool> {
+        let start = Instant::now();
+        let cpu_time = || machine.cpu_time().unwrap_or_default();
+        let before = cpu_time();
+        self.run()?;
+        while !self.has_stopped(LOOK)? {
+            if start.elapsed() > time || cpu_time().saturating_sub(before) > cpu {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lets the machine run, without the stub.

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::recorder::code::{Decoded, Flow, decode};
 use crate::recorder::cpu::{Mode, RFLAGS_IF};
 use crate::recorder::symbols::Place;
-use crate::recorder::{Detail, Event, Recorder, emulator};
+use crate::recorder::{Begin, Detail, Event, Recorder, emulator};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -79,8 +79,12 @@ pub fn record(subject: &Subject, trace: &Path) -> Result<Record, String> {
 
 /// Counts the firmware's instructions up to the kernel's entry.
 fn firmware(subject: &Subject) -> io::Result<Firmware> {
-    let mut recorder =
-        Recorder::start(&subject.arguments, &[], Detail::Addresses, subject.entries)?;
+    let mut recorder = Recorder::start(
+        &subject.arguments,
+        &[],
+        Detail::Addresses,
+        Begin::BootSector(subject.entries),
+    )?;
     let mut runs: Vec<(u64, u64)> = Vec::new();
     let (mut own, mut count, mut errors) = (0, 0, 0);
     let start = Instant::now();
@@ -130,8 +134,12 @@ fn instructions(
     writeln!(out, "# emulator {}", record.emulator)?;
     writeln!(out, "# number\tmode\taddress\tsource")?;
     let ranges: Vec<RangeInclusive<u64>> = [subject.loader.code(), subject.kernel.code()].concat();
-    let mut recorder =
-        Recorder::start(&subject.arguments, &ranges, Detail::State, subject.entries)?;
+    let mut recorder = Recorder::start(
+        &subject.arguments,
+        &ranges,
+        Detail::State,
+        Begin::BootSector(subject.entries),
+    )?;
     let mut folder = Folder::default();
     let mut runs = firmware.0.iter().peekable();
     let mut lines: Vec<String> = Vec::new();

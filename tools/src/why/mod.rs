@@ -15,11 +15,11 @@ use crate::recorder::code::{Flow, decode};
 use crate::recorder::cpu::{Cpu, Mode, REGISTERS, RFLAGS_IF};
 use crate::recorder::log::Exception;
 use crate::recorder::symbols::{Place, Symbols};
-use crate::recorder::{Detail, Event, Recorder};
+use crate::recorder::{Begin, Detail, Event, Recorder};
 use crate::{LOADER_ELF, elf::Kernel};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -87,7 +87,14 @@ pub fn explain(
     arguments[1] += ",snapshot=on";
     arguments.push("-no-shutdown".into()); // so that the machine can be asked
     arguments.extend(usable(flags));
-    let recorder = Recorder::start(&arguments, &ranges, Detail::State, 1).map_err(about)?;
+    let record = |begin| Recorder::start(&arguments, &ranges, Detail::State, begin);
+    // Most guests die in the kernel; then most of the loader need not be recorded.
+    let end = loader.address("start_kernel").expect("the loader has it");
+    let recorder = record(Begin::Loader(end)).or_else(|error| match error.kind() {
+        ErrorKind::TimedOut => record(Begin::BootSector(1)),
+        _ => Err(error),
+    });
+    let recorder = recorder.map_err(about)?;
     let mut guest = Guest {
         loader,
         kernel,

@@ -85,8 +85,7 @@ fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
         .env("RUSTUP_HOME", &rustup)
         .env("CARGO_HOME", &cargo)
         // The quickest build of the image builder; the kernel's dev profile has this level.
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
-        .env("CARGO_INCREMENTAL", "0");
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
         run(&mut make);
         fs::read(image).expect("the image exists")
     })
