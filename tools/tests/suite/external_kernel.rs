@@ -1,7 +1,7 @@
 //! Kernels outside of this tree, built and run with Cargo; of this project, they
 //! use only the image builder.
 
-use crate::common::{Folder, path, top};
+use crate::common::{Folder, kernel, path, top};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,9 +108,21 @@ fn package(crate_folder: &str, folder: &Path) -> PathBuf {
     folder.join(format!("{name}-0.1.0"))
 }
 
+/// The image of this tree's kernel, made by an image builder.
+fn image_by(program: &Path, folder: &Folder) -> Vec<u8> {
+    let image = folder.0.join("image");
+    let output = Command::new(program)
+        .args(["build", path(&kernel("release/siso_os")), "-o"])
+        .arg(&image)
+        .output()
+        .expect("the image builder starts");
+    assert!(output.status.success(), "{output:?}");
+    fs::read(image).expect("the image exists")
+}
+
 /// `siso-image`, installed from its package into an empty folder, with nothing of this
-/// tree nearby, creates a kernel that boots and passes its own tests; a failing test in
-/// it is reported.
+/// tree nearby, makes the same image of a kernel as this tree's. It creates a kernel that
+/// boots and passes its own tests; a failing test in it is reported.
 #[test]
 fn new_kernel() {
     let folder = Folder::new();
@@ -130,11 +142,12 @@ fn new_kernel() {
     let (output, said) = cargo(&folder.0, "installed", &arguments);
     assert!(output.status.success(), "{said}");
 
+    let program = folder.0.join("bin/siso-image");
+    let ours = image_by(Path::new(env!("CARGO_BIN_EXE_siso-image")), &folder);
+    assert!(image_by(&program, &folder) == ours, "the images differ");
+
     let kernel = folder.0.join("my-kernel");
-    let new = || {
-        let program = folder.0.join("bin/siso-image");
-        Command::new(program).arg("new").arg(&kernel).output()
-    };
+    let new = || Command::new(&program).arg("new").arg(&kernel).output();
     let output = new().expect("the image builder starts");
     assert!(output.status.success(), "{output:?}");
     let again = new().expect("the image builder starts");

@@ -95,7 +95,7 @@ fn without_modules() {
 fn kernels_that_do_not_use_modules() {
     for name in ["bootloader09", "higher_half_no_at", "tls"] {
         let disk = Disk::new(&image(name, "text", ramdisk(5 << 20)));
-        passes_with(name, &disk, &["-m", "64"]);
+        passes_with(name, &disk, &["-machine", "q35", "-m", "64"]);
     }
 }
 

@@ -190,15 +190,16 @@ pub fn plain(kernel: &Kernel) -> Image {
 /// full of garbage, as after a warm start, so all zeros come from the loader.
 pub fn passes_in_garbage(name: &str) -> String {
     let folder = Folder::new();
-    let arguments = garbage(&folder, 128);
+    let arguments = garbage(&folder, "pc", 128);
     passes(name, &arguments.each_ref().map(String::as_str))
 }
 
 /// Every byte of memory that is full of garbage.
 pub const GARBAGE: u8 = 0xa5;
 
-/// The arguments for so many MiB of memory full of garbage, in a file in the folder.
-pub fn garbage(folder: &Folder, mib: usize) -> [String; 6] {
+/// The arguments for a machine with so many MiB of memory full of garbage, in a file in
+/// the folder.
+pub fn garbage(folder: &Folder, machine: &str, mib: usize) -> [String; 6] {
     let file = folder.0.join("garbage");
     fs::write(&file, vec![GARBAGE; mib << 20]).expect("a file can be written");
     let (size, path) = (format!("size={mib}M"), file.display());
@@ -208,7 +209,7 @@ pub fn garbage(folder: &Folder, mib: usize) -> [String; 6] {
         "-object".into(),
         format!("memory-backend-file,id=ram,{size},mem-path={path}"),
         "-machine".into(),
-        "pc,memory-backend=ram".into(),
+        format!("{machine},memory-backend=ram"),
     ]
 }
 
