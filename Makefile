@@ -48,8 +48,8 @@ skip   := $(shell test -r /dev/kvm -a -w /dev/kvm || echo --skip on_kvm) \
         command -v mkfs.ext4 >/dev/null && unshare --mount true 2>/dev/null || \
         echo --skip on_loop_devices::) \
     $(if $(chromium),,--skip on_chromium)
-# Two tests more at a time than there are CPUs, as many of them wait for a guest.
-threads := --test-threads $(shell expr 2 + `getconf _NPROCESSORS_ONLN || echo 1`)
+# One test more at a time than there are CPUs, as many of them wait for a guest.
+threads := --test-threads $(shell expr 1 + `getconf _NPROCESSORS_ONLN || echo 1`)
 # The program that runs tests and shows what of the loader they leave out.
 build_coverage = tools/host-cargo build -p bench --bin coverage \
     -Z unstable-options --artifact-dir $(CURDIR)/target/bin
