@@ -1,7 +1,7 @@
 //! `siso-image test` and `siso-image run`, as Cargo calls them: their output and
 //! exit status.
 
-use crate::common::runner::{command_that_can_be_interrupted, package, siso_image};
+use crate::common::runner::{command_that_can_be_interrupted, package, script, siso_image};
 use crate::common::{Folder, LONG, kernel, path};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -224,6 +224,31 @@ fn a_killed_runner_leaves_nothing() {
             assert!(eventually(|| !has_files()), "{case}: files are left");
         }
     }
+}
+
+/// Nor do the temporary files of QEMU itself stay, such as that of a snapshot, which it
+/// unlinks only after it has made it.
+#[test]
+fn a_killed_runner_leaves_no_file_of_qemus() {
+    let (programs, folder) = (Folder::new(), Folder::new());
+    let text = "touch \"$TMPDIR/vl.123456\"; exec sleep 300\n";
+    let mut runner = command_that_can_be_interrupted()
+        .args(["run", path(&kernel("seed"))])
+        .env("QEMU", script(&programs, "qemu", text))
+        .env("TMPDIR", &folder.0)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the image builder starts");
+    let files = || Command::new("find").arg(&folder.0).output();
+    let found = |name: &str| {
+        let files = files().expect("find starts").stdout;
+        String::from_utf8_lossy(&files).contains(name)
+    };
+    assert!(eventually(|| found("vl.123456")), "QEMU does not start");
+    runner.kill().expect("it runs");
+    runner.wait().expect("the runner can be waited for");
+    assert!(eventually(|| !found("siso-")), "a folder is left");
+    assert!(!found("vl.123456"), "a file of QEMU's is left");
 }
 
 /// Waits until a condition is true; false after a long time.

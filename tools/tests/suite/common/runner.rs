@@ -65,9 +65,17 @@ pub fn bootimage_package(lines: &str) -> Folder {
 /// A program in this folder that prints its name and arguments, and exits with
 /// this status.
 pub fn fake_program(folder: &Folder, name: &str, status: u8) -> String {
+    script(
+        folder,
+        name,
+        &format!("echo {name} \"$@\"\nexit {status}\n"),
+    )
+}
+
+/// A program in this folder that is a shell script.
+pub fn script(folder: &Folder, name: &str, text: &str) -> String {
     let file = folder.0.join(name);
-    let script = format!("#!/bin/sh\necho {name} \"$@\"\nexit {status}\n");
-    fs::write(&file, script).expect("a file can be written");
+    fs::write(&file, format!("#!/bin/sh\n{text}")).expect("a file can be written");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it is our file");
     path(&file).into()
 }
