@@ -1,6 +1,6 @@
 //! The image does not depend on the folder or the user of the build.
 
-use crate::common::{Folder, kernel, path, siso_image, top};
+use crate::common::{Folder, SISO_IMAGE, image_by, kernel, top};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -86,11 +86,7 @@ fn build(home: &Path, user: &str) -> [Vec<u8>; 2] {
 
 /// The image of a kernel, made by this tree's image builder.
 fn image_of(kernel: &Path) -> Vec<u8> {
-    let folder = Folder::new();
-    let image = folder.0.join("image");
-    let output = siso_image(&["build", path(kernel), "-o", path(&image)]);
-    assert!(output.status.success(), "{output:?}");
-    fs::read(image).expect("the image exists")
+    image_by(Path::new(SISO_IMAGE), kernel)
 }
 
 /// Another user's clean build of the kernel, in another folder, has the same images as

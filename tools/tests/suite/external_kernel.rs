@@ -1,7 +1,7 @@
 //! Kernels outside of this tree, built and run with Cargo; of this project, they
 //! use only the image builder.
 
-use crate::common::{Folder, kernel, path, top};
+use crate::common::{Folder, SISO_IMAGE, image_by, kernel, path, top};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,18 +108,6 @@ fn package(crate_folder: &str, folder: &Path) -> PathBuf {
     folder.join(format!("{name}-0.1.0"))
 }
 
-/// The image of this tree's kernel, made by an image builder.
-fn image_by(program: &Path, folder: &Folder) -> Vec<u8> {
-    let image = folder.0.join("image");
-    let output = Command::new(program)
-        .args(["build", path(&kernel("release/siso_os")), "-o"])
-        .arg(&image)
-        .output()
-        .expect("the image builder starts");
-    assert!(output.status.success(), "{output:?}");
-    fs::read(image).expect("the image exists")
-}
-
 /// `siso-image`, installed from its package into an empty folder, with nothing of this
 /// tree nearby, makes the same image of a kernel as this tree's. It creates a kernel that
 /// boots and passes its own tests; a failing test in it is reported.
@@ -143,8 +131,9 @@ fn new_kernel() {
     assert!(output.status.success(), "{said}");
 
     let program = folder.0.join("bin/siso-image");
-    let ours = image_by(Path::new(env!("CARGO_BIN_EXE_siso-image")), &folder);
-    assert!(image_by(&program, &folder) == ours, "the images differ");
+    let release = kernel("release/siso_os");
+    let ours = image_by(Path::new(SISO_IMAGE), &release);
+    assert!(image_by(&program, &release) == ours, "the images differ");
 
     let kernel = folder.0.join("my-kernel");
     let new = || Command::new(&program).arg("new").arg(&kernel).output();

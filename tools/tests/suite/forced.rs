@@ -56,17 +56,24 @@ fn boot(disk: &Disk, arguments: &[String]) -> Machine {
     disk.boot(&arguments)
 }
 
+/// Boots a disk, up to the boot sector's first instruction.
+fn at_the_boot_sector(disk: &Disk) -> (Machine, Stub) {
+    let folder = Folder::new();
+    let socket = folder.0.join("stub");
+    let arguments = stub::arguments(&socket);
+    let machine = disk.boot(&arguments.each_ref().map(String::as_str));
+    let mut stub = Stub::connect(&socket).expect("the stub answers");
+    let reached = stub.run_to_boot_sector(&machine, 1);
+    reached.expect("the boot sector starts");
+    (machine, stub)
+}
+
 /// For an instruction, the CPU executes 32-bit code in long mode. A runner that looks just
 /// then sees a kernel that has not halted.
 #[test]
 fn long_mode_with_32_bit_code() {
-    let (disk, folder) = (Disk::of("release/siso_os"), Folder::new());
-    let socket = folder.0.join("stub");
-    let arguments = stub::arguments(&socket);
-    let mut machine = disk.boot(&arguments.each_ref().map(String::as_str));
-    let mut stub = Stub::connect(&socket).expect("the stub answers");
-    stub.run_to_boot_sector(&machine, 1)
-        .expect("the boot sector starts");
+    let disk = Disk::of("release/siso_os");
+    let (mut machine, mut stub) = at_the_boot_sector(&disk);
     let loader = Symbols::read(LOADER_ELF).expect("it is an ELF file");
     let enter_long = loader.address("enter_long").expect("the loader has it");
     stub.set_breakpoint(enter_long).expect("it can be set");
@@ -90,13 +97,8 @@ fn long_mode_with_32_bit_code() {
 #[test]
 fn a_register_is_set() {
     const ANSWER: u64 = 0x1234_5678;
-    let (disk, folder) = (Disk::of("release/siso_os"), Folder::new());
-    let socket = folder.0.join("stub");
-    let arguments = stub::arguments(&socket);
-    let machine = disk.boot(&arguments.each_ref().map(String::as_str));
-    let mut stub = Stub::connect(&socket).expect("the stub answers");
-    stub.run_to_boot_sector(&machine, 1)
-        .expect("the boot sector starts");
+    let disk = Disk::of("release/siso_os");
+    let (_machine, mut stub) = at_the_boot_sector(&disk);
     stub.set_rax(ANSWER).expect("RAX can be set");
     let registers = stub.registers().expect("the stub sends them");
     assert_eq!(registers.general[0], ANSWER);

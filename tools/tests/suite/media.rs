@@ -1,7 +1,9 @@
 //! The same image boots from every medium that the firmware of QEMU and Bochs
 //! supports. If the first disk fails, the second one boots.
 
-use crate::common::{Disk, Folder, LONG, assert_shows, bochs, field, image, kernel, row, top};
+use crate::common::{
+    Disk, Folder, LONG, NO_NETWORK, assert_shows, bochs, field, image, kernel, row, top,
+};
 use siso_image::SECTOR;
 use siso_image::layout::KERNEL_SECTOR;
 use siso_image::qemu::Machine;
@@ -137,8 +139,8 @@ fn cannot_read(device: &str, sector: usize, sentence: &str) {
          file.inject-error.0.sector={sector}",
         disk.path.display()
     );
-    let arguments = ["-nic", "none", "-drive", &drive];
-    let arguments: Vec<&str> = arguments.into_iter().chain(device.split(' ')).collect();
+    let arguments = NO_NETWORK.into_iter().chain(["-drive", &drive]);
+    let arguments: Vec<&str> = arguments.chain(device.split(' ')).collect();
     let mut machine = Machine::start(&arguments).expect("QEMU starts");
     println!("{device}, sector {sector}");
     assert_shows(&mut machine, sentence);

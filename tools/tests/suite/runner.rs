@@ -1,7 +1,9 @@
 //! `siso-image test` and `siso-image run`, as Cargo calls them: their output and
 //! exit status.
 
-use crate::common::runner::{command_that_can_be_interrupted, package, script, siso_image};
+use crate::common::runner::{
+    command, command_that_can_be_interrupted, package, script, siso_image,
+};
 use crate::common::{Folder, LONG, kernel, path};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -232,16 +234,16 @@ fn a_killed_runner_leaves_nothing() {
 fn a_killed_runner_leaves_no_file_of_qemus() {
     let (programs, folder) = (Folder::new(), Folder::new());
     let text = "touch \"$TMPDIR/vl.123456\"; exec sleep 300\n";
-    let mut runner = command_that_can_be_interrupted()
+    let mut runner = command()
         .args(["run", path(&kernel("seed"))])
         .env("QEMU", script(&programs, "qemu", text))
         .env("TMPDIR", &folder.0)
         .stdout(Stdio::null())
         .spawn()
         .expect("the image builder starts");
-    let files = || Command::new("find").arg(&folder.0).output();
     let found = |name: &str| {
-        let files = files().expect("find starts").stdout;
+        let output = Command::new("find").arg(&folder.0).output();
+        let files = output.expect("find starts").stdout;
         String::from_utf8_lossy(&files).contains(name)
     };
     assert!(eventually(|| found("vl.123456")), "QEMU does not start");

@@ -1,7 +1,8 @@
 //! `siso-image why`, and the runners: what killed a guest.
 
-use crate::common::{Folder, image, kernel, path, siso_image};
-use siso_image::layout;
+use crate::common::{Folder, field, image, kernel, path, siso_image};
+use siso_image::recorder::symbols::Symbols;
+use siso_image::{LOADER_ELF, SECTOR, checksum, layout};
 use std::fs;
 use std::process::Command;
 
@@ -211,6 +212,27 @@ fn damage_in_stage_1() {
             "0x7c5a  ud2  (start, boot/stage1.s:",
             "Registers (real):",
         ],
+    );
+}
+
+/// A loader that resets the machine: all of it is recorded then.
+#[test]
+fn a_triple_fault_in_the_loader() {
+    const UD2: [u8; 2] = [0x0f, 0x0b];
+    let folder = Folder::new();
+    let file = folder.0.join("damaged.img");
+    let mut bytes = image("deaths");
+    let loader = Symbols::read(LOADER_ELF).expect("it is an ELF file");
+    let enter_long = loader.address("enter_long").expect("the loader has it");
+    bytes[(enter_long - layout::STAGE1_BASE) as usize..][..2].copy_from_slice(&UD2);
+    let end = field(&bytes, layout::CHECKSUMS_SECTOR) * SECTOR;
+    let checksum = checksum::stage2(&bytes[SECTOR..end]).to_le_bytes();
+    let at = (layout::STAGE2_CHECKSUM - layout::STAGE1_BASE) as usize;
+    bytes[at..][..4].copy_from_slice(&checksum);
+    fs::write(&file, bytes).expect("a file can be written");
+    in_order(
+        &why("damage", &["--image", path(&file)]),
+        &["A triple fault", "ud2  (enter_long, boot/long.s:"],
     );
 }
 

@@ -35,6 +35,9 @@ pub const EXIT: [&str; 2] = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"
 /// here needs it; the runner's tests have it.
 pub const NO_NETWORK: [&str; 2] = ["-nic", "none"];
 
+/// This tree's image builder.
+pub const SISO_IMAGE: &str = env!("CARGO_BIN_EXE_siso-image");
+
 /// The top folder of the project.
 pub fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -57,10 +60,22 @@ pub fn kernel(name: &str) -> PathBuf {
 
 /// Runs the image builder.
 pub fn siso_image(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_siso-image"))
+    Command::new(SISO_IMAGE)
         .args(arguments)
         .output()
         .expect("the image builder starts")
+}
+
+/// The image of a kernel, made by an image builder.
+pub fn image_by(program: &Path, kernel: &Path) -> Vec<u8> {
+    let folder = Folder::new();
+    let image = folder.0.join("image");
+    let output = Command::new(program)
+        .args(["build", path(kernel), "-o", path(&image)])
+        .output()
+        .expect("the image builder starts");
+    assert!(output.status.success(), "{output:?}");
+    fs::read(image).expect("the image exists")
 }
 
 /// A path as an argument.
@@ -220,10 +235,14 @@ pub fn passes(name: &str, arguments: &[&str]) -> String {
 
 /// The same with a given disk.
 pub fn passes_with(name: &str, disk: &Disk, arguments: &[&str]) -> String {
-    let mut machine = disk.boot(&[&EXIT, arguments].concat());
+    passed(name, disk.boot(&[&EXIT, arguments].concat()))
+}
+
+/// The same with a machine that has the exit device.
+pub fn passed(name: &str, mut machine: Machine) -> String {
     let status = machine.wait_for_end(LONG).expect("QEMU can be waited for");
     let serial = machine.serial();
-    assert_eq!(status, Some(PASSED), "{name} {arguments:?}: {serial}");
+    assert_eq!(status, Some(PASSED), "{name}: {serial}");
     assert!(serial.contains(&format!("{name} ok")), "{serial}");
     serial
 }
